@@ -1,0 +1,83 @@
+"""Shapes of YAML mappings, checked by pydantic and explained in our words: the key, what it is, what it may be."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sweeps.spelling import allowed, nearest
+
+S = TypeVar("S", bound="Shape")
+
+_WORDS = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+class Shape(BaseModel):
+    """A mapping with known keys only, whose values are taken as they are: no text becomes a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def read(shape: type[S], value: Any, where: str, problems: list[str]) -> S | None:
+    """`value` in that shape, or None with the reasons appended to `problems`.
+
+    Args:
+        where: The key that `value` stands under, for the messages; "" for the top of a file.
+    """
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        # A union reports every branch; one sentence a key is enough.
+        problems += dict.fromkeys(_sentence(dict(e), shape, where) for e in error.errors(include_url=False))
+        return None
+
+
+def _sentence(error: dict[str, Any], shape: type[Shape], where: str) -> str:
+    # Names of union branches stand in pydantic's location beside the keys; only a union of plain types has them here.
+    location = [str(part) for part in error["loc"] if part not in ("int", "float", "str", "bool")]
+    key = ".".join([where, *location] if where else location) or "the file"
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _keys(shape, location[:-1])
+        return f"{key}: there is no such key; {allowed(location[-1], known)}"
+    if kind == "missing":
+        return f"{key}: is missing."
+    if kind == "literal_error":
+        known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+        near = nearest(given, known) if isinstance(given, str) else None
+        hint = f" Did you mean {near!r}?" if near else ""
+        return f"{key}: is {given!r}; it must be {context['expected']}.{hint}"
+    if kind == "value_error":
+        return f"{key}: {context['error']}"
+    return f"{key}: is {given!r}; it must be {_WORDS.get(kind) or _bound(kind, context) or error['msg'].lower()}."
+
+
+def _bound(kind: str, context: Mapping[str, Any]) -> str | None:
+    if kind == "greater_than":
+        return f"above {context['gt']}"
+    if kind == "greater_than_equal":
+        return f"{context['ge']} or more"
+    if kind == "too_short":
+        least = context["min_length"]
+        return f"a list of at least {least}" if least > 1 else "not empty"
+    return None
+
+
+def _keys(shape: type[Shape], path: list[str]) -> list[str]:
+    """The known keys of the shape that `path` leads to."""
+    for part in path:
+        inner = shape.model_fields[part].annotation
+        inner_shapes = [s for s in (inner, *getattr(inner, "__args__", ())) if isinstance(s, type)]
+        shape = next((s for s in inner_shapes if issubclass(s, Shape)), shape)
+    return list(shape.model_fields)

@@ -1,0 +1,319 @@
+"""Every check of a sweep that needs nothing but the sweep itself; each problem is a sentence that begins with its key."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sweeps import options
+from sweeps.spelling import allowed, nearest
+
+NEEDS_NO_METRIC = frozenset({"random", "grid", "sobol"})
+"""Searches that never look at a result, so that a sweep with `fifo` may do without a metric."""
+
+ENGINE_METRICS = ("training_iteration", "time_total_s")
+"""What Ray adds to every report."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_MODES = {
+    "minimize": "min",
+    "maximize": "max",
+    "minimise": "min",
+    "maximise": "max",
+    "minimum": "min",
+    "maximum": "max",
+}
+
+
+def examine(sweep: Any) -> tuple[list[str], dict[str, Any]]:
+    """What is wrong with a sweep, and the fields that are filled from its trainable and its grid.
+
+    Returns:
+        The problems (empty if the sweep is fine), and the values of those of `metric`, `mode` and `trials` that were
+        absent and follow from the rest.
+    """
+    problems = _plain(sweep)
+    program = _program(sweep, problems)
+    search = _search(sweep, problems)
+    scheduler = _scheduler(sweep, problems)
+    space = _space(sweep, problems)
+    filled = _objectives(sweep, program, search, scheduler, problems)
+    if program is not None:
+        problems += unknown_hyperparameters(sweep, program, space)
+    if sweep.trials is None:
+        if search == "grid" and space is not None and space.size:
+            filled["trials"] = int(space.size)
+        elif not (search == "grid" and problems):
+            problems.append(
+                "trials: is missing; say how many trials to run (only search 'grid' knows by itself)."
+            )
+    if search == "grid" and space is not None:
+        problems += _of(lambda: space.grid(), "search: grid")
+    return problems, filled
+
+
+# -- one field by itself -----------------------------------------------------------------------------------------
+
+
+def _whole(least: int) -> tuple[str, Callable[[Any], bool]]:
+    return (
+        f"a whole number, {least} or more",
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= least,
+    )
+
+
+def _number(v: Any) -> bool:
+    return isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+
+
+_PLAIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "trials": _whole(1),
+    "max_iterations": _whole(1),
+    "ranks": _whole(1),
+    "max_concurrent": _whole(1),
+    "max_failures": _whole(0),
+    "retries": _whole(0),
+    "seed": _whole(0),
+    "cpus_per_rank": ("a number above 0", lambda v: _number(v) and v > 0),
+    "gpus_per_rank": ("a number, 0 or more", lambda v: _number(v) and v >= 0),
+    "target": ("a number", _number),
+    "storage": ("a folder or a URI", lambda v: isinstance(v, str) and bool(v.strip())),
+    "name": (
+        "letters, digits and . _ - only, since it names the sweep's folder",
+        lambda v: isinstance(v, str) and _NAME.fullmatch(v) is not None,
+    ),
+    "wandb": ("the name of a W&B project", lambda v: isinstance(v, str) and bool(v.strip())),
+    "address": (
+        "the address of a Ray cluster, for example auto",
+        lambda v: isinstance(v, str) and bool(v.strip()),
+    ),
+    "quiet": ("true or false", lambda v: isinstance(v, bool)),
+}
+_MAY_BE_ABSENT = {
+    "trials",
+    "max_iterations",
+    "max_concurrent",
+    "max_failures",
+    "target",
+    "name",
+    "wandb",
+    "address",
+}
+
+
+def _plain(sweep: Any) -> list[str]:
+    problems = []
+    for key, (what, right) in _PLAIN.items():
+        value = getattr(sweep, key)
+        if not (value is None and key in _MAY_BE_ABSENT) and not right(value):
+            problems.append(f"{key}: is {value!r}; it must be {what}.")
+    gpus, ranks = sweep.gpus_per_rank, sweep.ranks
+    if _number(gpus) and gpus != int(gpus) and (gpus > 1 or ranks != 1):
+        problems.append(
+            f"gpus_per_rank: is {gpus} with {ranks} ranks; a fraction below 1 is for one rank only, "
+            "as NCCL refuses two ranks on one device. Take a whole number, or ranks=1."
+        )
+    if sweep.time_budget is not None:
+        problems += _of(lambda: options.seconds(sweep.time_budget), "time_budget")
+    return problems
+
+
+def _of(attempt: Callable[[], Any], key: str) -> list[str]:
+    """The problems an attempt ends with, each led by its key."""
+    try:
+        attempt()
+    except ValueError as error:
+        lines = getattr(error, "problems", None) or [line.strip(" -") for line in str(error).splitlines()]
+        return [f"{key}: {line}" for line in lines if line]
+    return []
+
+
+# -- the parts that others know ----------------------------------------------------------------------------------
+
+
+def _program(sweep: Any, problems: list[str]) -> Any:
+    try:
+        return sweep.program()
+    except (ValueError, TypeError, ImportError) as error:
+        problems.append(f"trainable: {error}")
+        return None
+
+
+def _search(sweep: Any, problems: list[str]) -> str | None:
+    """The algorithm's name; None for an object or an unknown one."""
+    from search_algs.ask_tell import AskTell
+
+    import search_algs
+
+    if not isinstance(sweep.search, str | Mapping):
+        if not isinstance(sweep.search, AskTell):
+            problems.append(
+                f"search: is {sweep.search!r}; it must be one of {', '.join(search_algs.names())}, "
+                "or an object whose class inherits search_algs.ask_tell.AskTell."
+            )
+        return None
+    try:
+        name, given = options.named(sweep.search)
+    except ValueError as error:
+        problems.append(f"search: {error}")
+        return None
+    if name not in search_algs.names():
+        problems.append(f"search: {name!r} is unknown; {allowed(name, search_algs.names())}")
+        return None
+    algorithm = search_algs.load(name)
+    known = search_algs.parameters(algorithm)
+    unknown = [key for key in given if key not in known]
+    problems += [f"search: {name} has no parameter {key!r}; {allowed(key, known)}" for key in unknown]
+    if not unknown:
+        problems += _of(lambda: algorithm(**given), f"search: {name}")
+    return name
+
+
+def _scheduler(sweep: Any, problems: list[str]) -> str | None:
+    from sweeps import schedulers
+
+    if not isinstance(sweep.scheduler, str | Mapping):
+        problems.append(
+            f"scheduler: is {sweep.scheduler!r}; it must be one of {', '.join(schedulers.names())}."
+        )
+        return None
+    try:
+        name, given = options.named(sweep.scheduler)
+    except ValueError as error:
+        problems.append(f"scheduler: {error}")
+        return None
+    found = schedulers.problems(name, given)
+    problems += [text if text.startswith("scheduler") else f"scheduler: {text}" for text in found]
+    longest = schedulers.parameters(name).get("max_t") if not found else None
+    if longest is not None and given.get("max_t") is None and sweep.max_iterations is None:
+        problems.append(
+            f"scheduler: {name} must know how long a full training is; "
+            f"set max_iterations, or write {name}:max_t=N (in reports of a trial)."
+        )
+    return None if found else name
+
+
+def _space(sweep: Any, problems: list[str]) -> Any:
+    if not isinstance(sweep.space, Mapping):
+        problems.append(f"space: is {sweep.space!r}; it must map parameters' names to what they may be.")
+        return None
+    if not isinstance(sweep.fixed, Mapping):
+        problems.append(f"fixed: is {sweep.fixed!r}; it must map parameters' names to values.")
+        return None
+    if isinstance(sweep.constraints, str) or not all(isinstance(text, str) for text in sweep.constraints):
+        problems.append(
+            f"constraints: is {sweep.constraints!r}; it must be a list of texts such as 'a * b <= 1024'."
+        )
+        return None
+    space = None
+
+    def make() -> None:
+        nonlocal space
+        space = sweep.search_space()
+
+    problems += _of(make, "space")
+    if space is not None and not len(space) and sweep.trainable is not None:
+        problems.append(
+            "space: has nothing to search; give at least one parameter a domain such as tune.uniform(0, 1)."
+        )
+    return space
+
+
+# -- how the parts fit together ----------------------------------------------------------------------------------
+
+
+def _objectives(
+    sweep: Any, program: Any, search: str | None, scheduler: str | None, problems: list[str]
+) -> dict[str, Any]:
+    """Check `metric` and `mode` against each other and the trainable; fill the absent ones."""
+    default = program.default_metric if program is not None else None
+    metric, mode, filled = sweep.metric, sweep.mode, {}
+    if metric is None and default:
+        metric = filled["metric"] = default[0]
+    if mode is None and default and metric == default[0]:
+        mode = filled["mode"] = default[1]
+    metrics, modes = _texts(metric, "metric", problems), _texts(mode, "mode", problems)
+    if metrics is None or modes is None:
+        return filled
+    for given in modes:
+        if given not in ("min", "max"):
+            near = _MODES.get(given.lower()) or nearest(given, ("min", "max"))
+            hint = f"did you mean {near!r}?" if near else "it must be 'min' or 'max'."
+            problems.append(f"mode: {given!r} is unknown; {hint}")
+    if metrics and not modes:
+        problems.append(f"mode: is missing; say whether {metrics[0]!r} is better at its 'min' or its 'max'.")
+    elif len(metrics) != len(modes):
+        problems.append(f"mode: there are {len(modes)} for {len(metrics)} metrics; give one for each.")
+    if len(set(metrics)) < len(metrics):
+        problems.append(f"metric: {list(metrics)} names one twice.")
+    reported = program.metrics if program is not None else None
+    if reported is not None:
+        known = [*dict.fromkeys([*reported, *ENGINE_METRICS])]
+        for name in metrics:
+            if name not in known:
+                problems.append(f"metric: {program.name} never reports {name!r}; {allowed(name, known)}")
+    if not metrics and program is not None and (search not in NEEDS_NO_METRIC or scheduler != "fifo"):
+        problems.append(
+            f"metric: is missing; {program.name} has none of its own, and search {search!r} with scheduler "
+            f"{scheduler!r} must know what to improve."
+        )
+    if len(metrics) > 1:
+        if scheduler not in (None, "fifo"):
+            problems.append(
+                f"scheduler: {scheduler} compares trials by one metric, and there are {len(metrics)}; use fifo."
+            )
+        if sweep.target is not None:
+            problems.append("target: is for one metric, and there are several.")
+    return filled
+
+
+def _texts(value: str | Sequence[str] | None, key: str, problems: list[str]) -> tuple[str, ...] | None:
+    texts = () if value is None else (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
+        problems.append(f"{key}: is {value!r}; it must be a name or a list of names.")
+        return None
+    return tuple(texts)
+
+
+def unknown_hyperparameters(sweep: Any, program: Any, space: Any) -> list[str]:
+    """Names in `space` and `fixed` that the trainable does not have, and options it does not know."""
+    known = program.hyperparameters
+    if known is None:
+        return []
+    problems = []
+    searched = {d.name: d for d in space.dimensions} if space is not None else {}
+    fixed = _leaves(sweep.fixed) if isinstance(sweep.fixed, Mapping) else {}
+    for where, names in (("space", searched), ("fixed", fixed)):
+        for name in names:
+            if name not in known and name.split(".")[0] not in known:
+                problems.append(
+                    f"{where}: {program.name} has no hyperparameter {name!r}; {allowed(name, known)}"
+                )
+    for name, value in fixed.items():
+        problems += _refused(program, known.get(name), "fixed", name, [value])
+    for name, dimension in searched.items():
+        options_of = getattr(dimension.domain, "categories", None)
+        if options_of is not None:
+            problems += _refused(program, known.get(name), "space", name, options_of)
+    return problems
+
+
+def _refused(program: Any, known: Any, where: str, name: str, values: Iterable[Any]) -> list[str]:
+    choices = known.choices if known is not None else None
+    if not choices:
+        return []
+    return [
+        f"{where}: {name} of {program.name} cannot be {value!r}; {allowed(str(value), map(str, choices))}"
+        for value in values
+        if value not in choices
+    ]
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            found |= _leaves(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

@@ -1,9 +1,9 @@
 """Reader of the offline run log (`run-<id>.wandb`) that W&B 0.31 writes, also while it is being written.
 
 The file is `:W&B`, three bytes of version, then LevelDB's log format (github.com/google/leveldb,
-doc/log_format.md): blocks of 32 KiB, each a sequence of fragments `crc32 (4) | length (2) | type (1) | data`, where a
-record that does not fit into a block goes on in the next one. Two departures: the checksum is plain CRC-32 over type
-and data, and the seven bytes of the file's header belong to the first block. A record is a
+doc/log_format.md): blocks of 32 KiB, each a sequence of fragments `crc32 (4) | length (2) | type (1) | data`,
+where a record that does not fit into a block goes on in the next one. Two departures: the checksum is CRC-32
+over type and data, and the seven bytes of the file's header belong to the first block. A record is a
 `wandb_internal_pb2.Record`.
 """
 

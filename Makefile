@@ -1,0 +1,47 @@
+# The commands of the project. `make sweep` and `make test` work first and alone on a fresh machine.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# Two rank processes and Ray share the machine: one thread of BLAS each.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help sweep test test-slow check bench clean
+
+help:
+	@echo "make sweep      install into $(VENV) and run the quickstart sweep to its end"
+	@echo "make test       install what the tests need and run them"
+	@echo "make test-slow  the long tests"
+	@echo "make check      ruff, mypy (strict), import-linter"
+	@echo "make bench      the benchmarks, side by side with what a user would pick instead"
+
+# The stamps stand for "installed as these two files say".
+$(VENV)/.run: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Starling needs Python 3.11 or newer; set PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,s3,dashboard]'
+	@touch $@
+
+sweep: $(VENV)/.run
+	$(BIN)/starling run sweeps/recipes/quickstart.py
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,319 @@
+"""Ray's trial schedulers by name, their parameters checked, and PBT taught conditions and constraints.
+
+    spec = {"name": "asha", "max_t": 27, "grace_period": 1}
+    problems("asha", {"grace": 1})   ->  ["scheduler asha has no parameter 'grace'; nearest: grace_period ..."]
+    build("asha", {...}, metric="loss", mode="min", ...)
+
+Time is always counted in reports of a trial (`training_iteration`). A scheduler's decisions are kept across a
+crash by replaying the journal into a fresh one: see `sweeps.replay`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    FIFOScheduler,
+    HyperBandForBOHB,
+    HyperBandScheduler,
+    MedianStoppingRule,
+    PopulationBasedTraining,
+    TrialScheduler,
+)
+from ray.tune.schedulers.pb2 import PB2
+from ray.tune.schedulers.pbt import _explore
+
+from search_algs.space import Space
+from sweeps.spelling import allowed
+
+TIME = "training_iteration"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """One parameter of a scheduler: its default, what it means, and the values it may take."""
+
+    default: Any
+    """Used when the sweep does not set it. None: taken from the sweep (said in `doc`)."""
+
+    doc: str
+    allowed: str
+    """The allowed values, in words."""
+
+    test: Callable[[Any], bool]
+
+
+def _whole(least: int) -> tuple[str, Callable[[Any], bool]]:
+    return f"a whole number >= {least}", lambda v: _number(v) and v == int(v) and v >= least
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _between(low: float, high: float) -> tuple[str, Callable[[Any], bool]]:
+    return f"a number in [{low:g}, {high:g}]", lambda v: _number(v) and low <= v <= high
+
+
+def _parameter(default: Any, doc: str, rule: tuple[str, Callable[[Any], bool]]) -> Parameter:
+    return Parameter(default=default, doc=doc, allowed=rule[0], test=rule[1])
+
+
+_YES_NO = ("true or false", lambda v: isinstance(v, bool))
+_ABOVE_ONE = ("a number > 1", lambda v: _number(v) and v > 1)
+_MAX_T = _parameter(None, "reports after which a trial has trained fully; default: the sweep's max_iterations", _whole(1))
+_ETA = _parameter(3, "one of this many trials goes on at each rung (eta; Li et al. 2018, arXiv:1603.06560)", _ABOVE_ONE)
+_EVERY = _parameter(1, "reports between two perturbations of a trial", _whole(1))
+_QUANTILE = _parameter(0.25, "share of the population that is copied from, and that is replaced", _between(0, 0.5))
+_SYNCH = _parameter(False, "wait for the whole population at each perturbation", _YES_NO)
+_FACTORS = (
+    "two positive numbers",
+    lambda v: isinstance(v, list | tuple) and len(v) == 2 and all(_number(f) and f > 0 for f in v),
+)
+
+_TABLE: dict[str, dict[str, Parameter]] = {
+    "fifo": {},
+    "asha": {
+        "max_t": _MAX_T,
+        "grace_period": _parameter(1, "no trial is stopped before this many reports", _whole(1)),
+        "reduction_factor": _ETA,
+        "brackets": _parameter(1, "brackets, each with a later first rung than the one before", _whole(1)),
+    },
+    "hyperband": {"max_t": _MAX_T, "reduction_factor": _ETA},
+    "bohb": {"max_t": _MAX_T, "reduction_factor": _ETA},
+    "median": {
+        "grace_period": _parameter(1, "no trial is stopped before this many reports", _whole(0)),
+        "min_samples_required": _parameter(3, "trials that must have come as far before one is stopped", _whole(1)),
+        "min_time_slice": _parameter(0, "reports a trial makes before it yields to waiting ones", _whole(0)),
+    },
+    "pbt": {
+        "perturbation_interval": _EVERY,
+        "quantile_fraction": _QUANTILE,
+        "resample_probability": _parameter(0.25, "chance that a value is drawn anew, not perturbed", _between(0, 1)),
+        "perturbation_factors": _parameter((1.2, 0.8), "a perturbed number is multiplied by one of these", _FACTORS),
+        "synch": _SYNCH,
+    },
+    "pb2": {"perturbation_interval": _EVERY, "quantile_fraction": _QUANTILE, "synch": _SYNCH},
+}
+
+COPYING = frozenset({"pbt", "pb2"})
+"""Schedulers that copy one trial's weights and configuration over another's."""
+
+GATHERING = COPYING | {"hyperband"}
+"""Schedulers that compare trials which wait for one another: all trials take part from the start."""
+
+
+def names() -> tuple[str, ...]:
+    """All schedulers' names, alphabetically."""
+    return tuple(sorted(_TABLE))
+
+
+def parameters(name: str) -> dict[str, tuple[Any, str]]:
+    """The parameters of one scheduler: name -> (default, what it means and which values it takes)."""
+    return {key: (p.default, f"{p.doc}; {p.allowed}") for key, p in _TABLE[name].items()}
+
+
+def problems(name: str, given: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a scheduler's name or parameters, a sentence each; empty if nothing is."""
+    if name not in _TABLE:
+        return [f"scheduler {name!r} is unknown; {allowed(name, names())}"]
+    found = []
+    for key, value in given.items():
+        parameter = _TABLE[name].get(key)
+        if parameter is None:
+            found.append(f"scheduler {name} has no parameter {key!r}; {allowed(key, _TABLE[name])}")
+        elif value is not None and not parameter.test(value):
+            found.append(f"scheduler {name}: {key} is {value!r}; it must be {parameter.allowed}")
+    if not found and _value(name, given, "max_t") is not None and _value(name, given, "grace_period") is not None:
+        longest, grace = _value(name, given, "max_t"), _value(name, given, "grace_period")
+        if grace > longest:
+            found.append(f"scheduler {name}: grace_period is {grace}, above max_t, which is {longest}")
+    return found
+
+
+def full_training(name: str, given: Mapping[str, Any], max_iterations: int | None) -> int | None:
+    """Reports of a fully trained trial as the scheduler sees it (its max_t); None if it has no such notion."""
+    if "max_t" not in _TABLE[name]:
+        return None
+    own = _value(name, given, "max_t")
+    return int(own) if own is not None else max_iterations
+
+
+def build(
+    name: str,
+    given: Mapping[str, Any],
+    *,
+    metric: str,
+    mode: str,
+    max_iterations: int | None,
+    space: Space,
+    mutable: frozenset[str] | None,
+) -> TrialScheduler:
+    """Ray's scheduler of that name.
+
+    Args:
+        name, given: as `problems` accepts them.
+        metric, mode: what trials report and whether "min" or "max" is better.
+        max_iterations: reports of a full training; the default of `max_t`.
+        space: the sweep's space; PBT perturbs within it.
+        mutable: names that the trainable can change in mid-training; None: all of them.
+
+    Raises:
+        ValueError: PBT or PB2 with nothing that may change; a scheduler with `max_t` and no length of training.
+    """
+    values = {key: _value(name, given, key) for key in _TABLE[name]}
+    common = {"time_attr": TIME, "metric": metric, "mode": mode}
+    if "max_t" in values:
+        values["max_t"] = full_training(name, given, max_iterations)
+        if values["max_t"] is None:
+            raise ValueError(
+                f"scheduler {name} needs to know how long a full training is: "
+                f"set max_iterations, or {name}:max_t=N (in reports of a trial)"
+            )
+    if name == "fifo":
+        return FIFOScheduler()
+    if name == "pbt":
+        return _Pbt(space=space, changes=_perturbed(space, mutable, "pbt"), **common, **values)
+    if name == "pb2":
+        return _Pb2(space=space, changes=_bounds(space, mutable), **common, **values)
+    kinds: dict[str, type[TrialScheduler]] = {
+        "asha": AsyncHyperBandScheduler,
+        "hyperband": HyperBandScheduler,
+        "bohb": HyperBandForBOHB,
+        "median": MedianStoppingRule,
+    }
+    return cast(TrialScheduler, kinds[name](**common, **values))  # type: ignore[call-arg]
+
+
+def _value(name: str, given: Mapping[str, Any], key: str) -> Any:
+    parameter = _TABLE[name].get(key)
+    if parameter is None:
+        return None
+    return given[key] if given.get(key) is not None else parameter.default
+
+
+def _perturbed(space: Space, mutable: frozenset[str] | None, name: str) -> dict[str, Any]:
+    """What may change in mid-training, as Ray's `hyperparam_mutations`: top-level name -> list or domain.
+
+    A parameter on which another's presence depends stays: after a copy the donor's branch is kept.
+    """
+    parents = {condition.parent for d in space.dimensions for condition in d.conditions}
+    changes: dict[str, Any] = {}
+    for dimension in space.dimensions:
+        if len(dimension.path) > 1 or dimension.name in parents:
+            continue
+        if mutable is not None and dimension.name not in mutable:
+            continue
+        domain = dimension.domain
+        changes[dimension.name] = (
+            [domain.from_unit((k + 0.5) / domain.size) for k in range(domain.size)]
+            if domain.kind == "categorical"
+            else (lambda domain=domain: domain.from_unit(_uniform()))
+        )
+    if not changes:
+        can = "any parameter of its own" if mutable is None else ", ".join(sorted(mutable)) or "nothing"
+        raise ValueError(
+            f"scheduler {name} has nothing to change: the space has no parameter that may change in "
+            f"mid-training; the trainable can change {can}"
+        )
+    return changes
+
+
+def _bounds(space: Space, mutable: frozenset[str] | None) -> dict[str, list[float]]:
+    """PB2's `hyperparam_bounds`: only numbers that every configuration has."""
+    changes = _perturbed(space, mutable, "pb2")
+    bounds = {
+        d.name: [float(d.domain.from_unit(0.0)), float(d.domain.from_unit(1.0))]
+        for d in space.dimensions
+        if d.name in changes and d.domain.kind != "categorical" and not d.conditions
+    }
+    if not bounds:
+        raise ValueError(
+            "scheduler pb2 has nothing to change: it moves numbers that are always active, and none of "
+            f"{', '.join(changes)} is one; use pbt"
+        )
+    return bounds
+
+
+def _uniform() -> float:
+    import random  # Ray's PBT draws from the same global generator; the run seeds it before every decision
+
+    return random.random()
+
+
+class _InSpace:
+    """A copied configuration is perturbed where it is active, and kept inside the space and its constraints."""
+
+    _space: Space
+
+    def _inside(self, explore: Callable[[], dict[str, Any]], donor: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(20):
+            config = self._space.repair(explore())
+            if not self._space.violated(config):
+                return config
+        return dict(donor)
+
+
+class _Pbt(_InSpace, PopulationBasedTraining):
+    """Ray's PBT on a conditional space: inactive parameters are neither filled in nor perturbed."""
+
+    def __init__(self, *, space: Space, changes: dict[str, Any], perturbation_interval: int, **rest: Any) -> None:
+        super().__init__(
+            hyperparam_mutations=changes,
+            perturbation_interval=perturbation_interval,
+            log_config=False,
+            **rest,
+        )
+        self._space = space
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        with _Only(self, trial.config):
+            super().on_trial_add(tune_controller, trial)
+
+    def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        donor = trial_to_clone.config
+
+        def explore() -> dict[str, Any]:
+            return _explore(
+                donor, self._hyperparam_mutations, self._resample_probability, self._perturbation_factors, None
+            )[0]
+
+        return self._inside(explore, donor), {}
+
+    def _exploit(self, tune_controller: Any, trial: Any, trial_to_clone: Any) -> None:
+        with _Only(self, trial_to_clone.config):
+            super()._exploit(tune_controller, trial, trial_to_clone)
+
+
+class _Pb2(_InSpace, PB2):
+    """Ray's PB2, whose Gaussian process proposes reals: integers and steps are put back onto the space."""
+
+    def __init__(self, *, space: Space, changes: dict[str, Any], perturbation_interval: int, **rest: Any) -> None:
+        super().__init__(
+            hyperparam_bounds=changes, perturbation_interval=perturbation_interval, log_config=False, **rest
+        )
+        self._space = space
+
+    def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        donor = trial_to_clone.config
+
+        def explore() -> dict[str, Any]:
+            return super(_Pb2, self)._get_new_config(trial, trial_to_clone)[0]
+
+        return self._inside(explore, donor), {}
+
+
+class _Only:
+    """While open, PBT's mutations are those whose parameter is active in one configuration."""
+
+    def __init__(self, scheduler: Any, config: Mapping[str, Any]) -> None:
+        self.scheduler, self.config = scheduler, config
+
+    def __enter__(self) -> None:
+        self.every = self.scheduler._hyperparam_mutations
+        active = {key: change for key, change in self.every.items() if key in self.config}
+        self.scheduler._hyperparam_mutations = active
+
+    def __exit__(self, *_: Any) -> None:
+        self.scheduler._hyperparam_mutations = self.every

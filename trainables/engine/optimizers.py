@@ -1,0 +1,96 @@
+"""Update rules by name, and how changed hyperparameters reach them while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+
+from trainables.engine.settings import Training
+
+
+class Langevin(torch.optim.Optimizer):
+    """Stochastic gradient Langevin dynamics.
+
+    theta <- theta - lr * grad + N(0, 2 * lr * T / N): Welling & Teh (2011), eq. 4 with epsilon/2 = lr / N, written for
+    a loss that is a mean over N samples. At T = 1 and small lr it samples exp(-N * loss), the posterior; weight decay
+    adds the Gaussian prior exp(-N * weight_decay * |theta|^2 / 2).
+
+    The noise of a step depends on (`seed`, `position`) alone, which the loop sets before each step: equal on every
+    rank, and the same again after a resume.
+    """
+
+    def __init__(
+        self, params: Iterable[torch.Tensor], lr: float, samples: int, temperature: float, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, {"lr": lr, "temperature": temperature, "weight_decay": weight_decay})
+        self.samples = samples
+        self.noise_seed = 0
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One update of every parameter that has a gradient."""
+        if closure is not None:
+            raise ValueError("Langevin takes no closure; call backward() and then step().")
+        for generator in self._generators.values():
+            generator.manual_seed(self.noise_seed)
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            grads: list[torch.Tensor] = [p.grad for p in params]
+            lr, decay = group["lr"], group["weight_decay"]
+            if decay:
+                torch._foreach_mul_(params, 1.0 - lr * decay)
+            torch._foreach_add_(params, grads, alpha=-lr)
+            std = (2.0 * lr * group["temperature"] / self.samples) ** 0.5
+            if std:
+                torch._foreach_add_(params, [self._noise(p) for p in params], alpha=std)
+        return None
+
+    def _noise(self, like: torch.Tensor) -> torch.Tensor:
+        if like.device not in self._generators:
+            generator = torch.Generator(like.device)
+            generator.manual_seed(self.noise_seed)
+            self._generators[like.device] = generator
+        # Drawn in the order of the shape, so that memory layout has no say.
+        return torch.randn(like.shape, generator=self._generators[like.device], device=like.device, dtype=like.dtype)
+
+
+def make(config: Training, params: Iterable[torch.Tensor], samples: int) -> torch.optim.Optimizer:
+    """The optimiser that `config` names, for a loss that is a mean over `samples` training samples."""
+    lr, decay = config.lr, config.weight_decay
+    params = list(params)
+    fast = {"fused": True} if params and params[0].is_cuda else {"foreach": True}
+    match config.optimizer:
+        case "sgd" | "momentum":
+            return torch.optim.SGD(params, lr=lr, momentum=momentum(config), weight_decay=decay, **fast)
+        case "adam":
+            return torch.optim.Adam(params, lr=lr, weight_decay=decay, **fast)
+        case "adamw":
+            return torch.optim.AdamW(params, lr=lr, weight_decay=decay, **fast)
+        case "langevin":
+            return Langevin(params, lr, samples, config.temperature, decay)
+    raise AssertionError(config.optimizer)
+
+
+def apply(config: Training, optimizer: torch.optim.Optimizer) -> None:
+    """Set what the declarations call mutable; the learning rate is set by the loop at every step."""
+    values: dict[str, Any] = {"weight_decay": config.weight_decay, "temperature": config.temperature}
+    if isinstance(optimizer, torch.optim.SGD):
+        values["momentum"] = momentum(config)
+    for group in optimizer.param_groups:
+        group.update({name: value for name, value in values.items() if name in group})
+
+
+def momentum(config: Training) -> float:
+    """The momentum in force: 0 for sgd and 0.9 for momentum unless the config sets it."""
+    if config.momentum is not None:
+        return config.momentum
+    return 0.9 if config.optimizer == "momentum" else 0.0

@@ -127,8 +127,6 @@ class ScriptTrial(tune.Trainable):
 
     script: ClassVar[Script]
     resources: ClassVar[tune.PlacementGroupFactory]
-    _handles_checkpoint_at_end = True  # keeps Tune from asking for the checkpoint that there is not
-
     _process: ScriptProcess | None = None
 
     @classmethod
@@ -171,8 +169,12 @@ class ScriptTrial(tune.Trainable):
             self._process.end()
             self._process = None
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Always an error: a script cannot be paused or copied."""
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Nothing to keep. No error, since Tune by default asks for a checkpoint at a trial's end."""
+        return {}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Always an error: a script cannot go on where another left off."""
         raise NotImplementedError(
             f"{self.script.name} is a script without checkpoints, so that its trials cannot be paused or "
             "copied. Use the scheduler asha, median or fifo."

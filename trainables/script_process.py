@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from typing import IO
 from trainables.wandb_log import LogReader, Row
 
 TAIL_LINES = 20
+CHATTER = re.compile(r"(\x1b\[[\d;]*m)*wandb(\x1b\[0m)?: ")  # lines of the wandb client, coloured or not
 
 # Ends the script's process group when the process that started it is gone: end of file on standard input,
 # which a kill -9 brings about too. "Stand down" is a second line. The outer shell leaves at once, so that
@@ -101,7 +103,7 @@ class ScriptProcess:
         with self._errors.open("rb") as file:
             file.seek(max(self._errors_start, file.seek(0, os.SEEK_END) - 65536))
             lines = file.read().decode(errors="replace").splitlines()
-        return "\n".join([line for line in lines if not line.startswith("wandb: ")][-TAIL_LINES:])
+        return "\n".join([line for line in lines if not CHATTER.match(line)][-TAIL_LINES:])
 
     def end(self) -> None:
         """End the whole process group, also what the script left behind; returns when the script is gone."""

@@ -1,4 +1,4 @@
-"""Image classification: scikit-learn's digits (no download) and CIFAR-10, with small convolutional networks."""
+"""Image classification: scikit-learn's digits (no download) and CIFAR-10, small convolutional networks."""
 
 from __future__ import annotations
 
@@ -22,17 +22,24 @@ from trainables.registry import register
 class Classification(Training):
     """Hyperparameters of image classification."""
 
-    dataset: str = hyper("digits", "8x8 grey digits or 32x32 photographs.", choices=("digits", "cifar10"), group="data")
-    data: str | None = hyper(None, "Folder of the CIFAR-10 Parquet files; None is STARLING_DATA.", group="data")
+    dataset: str = hyper(
+        "digits", "8x8 grey digits or 32x32 photographs.", choices=("digits", "cifar10"), group="data"
+    )
+    data: str | None = hyper(
+        None, "Folder of the CIFAR-10 Parquet files; None is STARLING_DATA.", group="data"
+    )
     model: str = hyper(
         "conv",
-        "conv: two or more convolutions and a mean; simple_cnn: two convolutions and three linear layers, for "
+        "conv: two or more convolutions and a mean; simple_cnn: two convolutions and three linear layers, "
+        "for "
         "cifar10; resnet: three stages of residual blocks.",
         choices=("conv", "simple_cnn", "resnet"),
         group="model",
     )
     width: int = hyper(16, "Channels of the first stage.", low=8, high=64, log=True, group="model")
-    depth: int = hyper(1, "Residual blocks in each stage, or convolutions after the second.", low=1, high=3, group="model")
+    depth: int = hyper(
+        1, "Residual blocks in each stage, or convolutions after the second.", low=1, high=3, group="model"
+    )
     norm: str = hyper(
         "batch",
         "Normalisation in resnet. Only group is the same for any number of ranks and any accumulation.",
@@ -43,7 +50,9 @@ class Classification(Training):
     label_smoothing: float = hyper(
         0.0, "Probability mass spread over all classes.", low=0.0, high=0.2, group="reg", mutable=True
     )
-    augment: bool = hyper(False, "Random crops and mirror images (cifar10).", choices=(False, True), group="reg")
+    augment: bool = hyper(
+        False, "Random crops and mirror images (cifar10).", choices=(False, True), group="reg"
+    )
 
     def __post_init__(self) -> None:
         Training.__post_init__(self)
@@ -58,7 +67,9 @@ class Classification(Training):
             if not fine
         ]
         if self.model == "simple_cnn" and self.dataset == "digits":
-            wrong.append("`model` simple_cnn needs 32x32 images; use dataset cifar10, or model conv or resnet.")
+            wrong.append(
+                "`model` simple_cnn needs 32x32 images; use dataset cifar10, or model conv or resnet."
+            )
         if self.augment and self.dataset == "digits":
             wrong.append("`augment` mirrors images, which makes other digits of digits; use it with cifar10.")
         if wrong:
@@ -67,7 +78,7 @@ class Classification(Training):
 
 @register("classify")
 class Classify(Task):
-    """Cross-entropy on images; reports loss and accuracy on a held-out split, and on the test split at the end."""
+    """Cross-entropy on images; loss and accuracy on a held-out split, and at the end on the test split."""
 
     Config = Classification
     metric = ("val_accuracy", "max")
@@ -78,7 +89,9 @@ class Classify(Task):
 
     def setup(self) -> None:
         """Open the dataset; CIFAR-10 is decoded once on each node."""
-        self.train, self.val, self._test = _digits() if self.config.dataset == "digits" else _cifar10(self.config)
+        self.train, self.val, self._test = (
+            _digits() if self.config.dataset == "digits" else _cifar10(self.config)
+        )
 
     def build(self) -> nn.Module:
         """The network that the config names."""
@@ -86,8 +99,10 @@ class Classify(Task):
         channels = 1 if c.dataset == "digits" else 3
         if c.model == "simple_cnn":
             return simple_cnn(c.dropout)
-        return resnet(channels, c.width, c.depth, c.norm, c.dropout) if c.model == "resnet" else conv(
-            channels, c.width, c.depth, c.dropout
+        return (
+            resnet(channels, c.width, c.depth, c.norm, c.dropout)
+            if c.model == "resnet"
+            else conv(channels, c.width, c.depth, c.dropout)
         )
 
     def loss(self, model: nn.Module, batch: Any) -> torch.Tensor:
@@ -119,13 +134,16 @@ def _quality(model: nn.Module, split: Dataset, ranks: Ranks) -> dict[str, float]
     def measure(batch: Any) -> dict[str, torch.Tensor]:
         images, labels = batch
         scores = model(images)
-        return {"loss": F.cross_entropy(scores, labels), "accuracy": (scores.argmax(1) == labels).double().mean()}
+        return {
+            "loss": F.cross_entropy(scores, labels),
+            "accuracy": (scores.argmax(1) == labels).double().mean(),
+        }
 
     return ranks.mean(split, measure)
 
 
 def _digits() -> tuple[Dataset, Dataset, Dataset]:
-    """1,297 images to train on, 250 held out, 250 for the end; scikit-learn's bundled digits, shuffled once."""
+    """1,297 images to train on, 250 held out, 250 for the end: scikit-learn's digits, shuffled once."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -169,15 +187,21 @@ def simple_cnn(dropout: float) -> nn.Module:
 
 
 def resnet(channels: int, width: int, depth: int, norm: str, dropout: float) -> nn.Module:
-    """Three stages of `depth` residual blocks with 1, 2 and 4 `width` channels (He et al. 2016, section 4.2)."""
-    layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1, bias=False), _norm(norm, width), nn.ReLU()]
+    """Stages of `depth` residual blocks with 1, 2 and 4 `width` channels (He et al. 2016, section 4.2)."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, width, 3, padding=1, bias=False),
+        _norm(norm, width),
+        nn.ReLU(),
+    ]
     before = width
     for stage in range(3):
         for block in range(depth):
             after, stride = width * 2**stage, 2 if stage and not block else 1
             layers.append(Block(before, after, stride, norm))
             before = after
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(before, 10))
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(before, 10)
+    )
 
 
 class Block(nn.Module):

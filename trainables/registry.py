@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Program(abc.ABC):
-    """Something that a sweep can run many times: knows its hyperparameters and makes its own Tune trainable."""
+    """What a sweep runs many times: knows its hyperparameters and makes its own Tune trainable."""
 
     name: str
     hyperparameters: dict[str, Hyperparameter] | None = None
@@ -54,7 +54,9 @@ class TaskProgram(Program):
     def __init__(self, name: str, task: type[Task]) -> None:
         lacking = [m for m in ("setup", "build", "loss") if getattr(task, m) is getattr(Task, m)]
         if lacking and task.engine is Task.engine:
-            raise ValueError(f"{task.__name__} lacks {', '.join(lacking)}; a task needs setup, build and loss.")
+            raise ValueError(
+                f"{task.__name__} lacks {', '.join(lacking)}; a task needs setup, build and loss."
+            )
         self.name, self.task = name, task
         self.hyperparameters = hparams.declared(task.Config)
         self.mutable = hparams.mutable(task.Config)
@@ -78,16 +80,17 @@ class TaskProgram(Program):
         Raises:
             ValueError: for resources that cannot work, or a class that cannot be sent to other processes.
         """
-        import ray.cloudpickle as cloudpickle
+        from ray import cloudpickle
 
         from trainables.engine.ddp import Plan
         from trainables.engine.trial import environment, trial_class
 
         try:
-            task = cloudpickle.dumps(self.task)
+            task = cloudpickle.dumps(self.task)  # type: ignore[no-untyped-call]
         except Exception as error:
             raise ValueError(
-                f"{self.name} cannot be sent to other processes: {error}. Keep locks, open files and the like out of "
+                f"{self.name} cannot be sent to other processes: {error}. Keep locks, open files and the "
+                f"like out of "
                 "module-level names that the task uses; make them in setup()."
             ) from error
         return trial_class(
@@ -120,7 +123,8 @@ class FunctionProgram(Program):
 
         if ranks != 1:
             raise ValueError(
-                f"ranks is {ranks}, and {self.name} is a plain function, which runs in one process. Use ranks=1, or "
+                f"ranks is {ranks}, and {self.name} is a plain function, which runs in one process. Use "
+                f"ranks=1, or "
                 "write a Task (setup, build, loss): the engine spreads that over ranks."
             )
         bundle = {"CPU": float(cpus_per_rank)} | ({"GPU": float(gpus_per_rank)} if gpus_per_rank else {})
@@ -137,7 +141,9 @@ def register(name: str) -> Callable[[T], T]:
     def add(target: T) -> T:
         known = _registered.get(name)
         if known is not None and _place(known) != _place(target):
-            raise ValueError(f"the name {name!r} already belongs to {_place(known)}; choose another for {_place(target)}.")
+            raise ValueError(
+                f"the name {name!r} already belongs to {_place(known)}; choose another for {_place(target)}."
+            )
         if known is None and name in _shipped() and _shipped()[name] != getattr(target, "__module__", None):
             raise ValueError(f"the name {name!r} already belongs to {_shipped()[name]}; choose another.")
         _registered[name] = target
@@ -152,7 +158,9 @@ def names() -> list[str]:
 
 
 def load(what: Any) -> Program:
-    """The program behind a public name, "my_file:MyTask", "pkg.mod:Class", "path/file.py:Class", a class or a function.
+    """The program behind a name: a public one, "my_file:MyTask", "pkg.mod:Class" or "path/file.py:Class".
+
+    A Task class, a function train(config) and a Program are taken as they are.
 
     Raises:
         ValueError: saying what was found instead, and the nearest valid name.
@@ -174,7 +182,8 @@ def _program(name: str, target: Any) -> Program:
         return target()
     if inspect.isclass(target) or not callable(target):
         raise ValueError(
-            f"{name} is {target!r}; expected a subclass of trainables.engine.Task or a function train(config)."
+            f"{name} is {target!r}; expected a subclass of trainables.engine.Task or a function "
+            f"train(config)."
         )
     return FunctionProgram(name, target)
 
@@ -184,7 +193,11 @@ def _from_text(what: str) -> Program:
         place, _, attribute = what.rpartition(":")
         module = _module(place)
         if not hasattr(module, attribute):
-            there = [n for n, v in vars(module).items() if inspect.isclass(v) and issubclass(v, Task) and v is not Task]
+            there = [
+                n
+                for n, v in vars(module).items()
+                if inspect.isclass(v) and issubclass(v, Task) and v is not Task
+            ]
             near = difflib.get_close_matches(attribute, [n for n in vars(module) if not n.startswith("_")], 1)
             hint = f"did you mean {near[0]!r}?" if near else f"its tasks: {', '.join(there) or 'none'}."
             raise ValueError(f"{place} has no {attribute!r}; {hint}")
@@ -224,9 +237,14 @@ def _module(place: str) -> ModuleType:
     known = sys.modules.get(path.stem)
     if known is not None and getattr(known, "__file__", None) == str(path):
         return known
-    name = path.stem if known is None and importlib.util.find_spec(path.stem) is None else f"_starling_{path.stem}"
+    name = (
+        path.stem
+        if known is None and importlib.util.find_spec(path.stem) is None
+        else f"_starling_{path.stem}"
+    )
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # a .py file always has both
+    assert spec is not None  # a .py file always has one
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
@@ -241,7 +259,7 @@ def _module(place: str) -> ModuleType:
 
 def _send_by_value(target: Any) -> None:
     """Let a user's module travel to workers with the class: they may not have its file."""
-    import ray.cloudpickle as cloudpickle
+    from ray import cloudpickle
 
     module = sys.modules.get(getattr(target, "__module__", None) or "")
     file = getattr(module, "__file__", None)
@@ -249,11 +267,11 @@ def _send_by_value(target: Any) -> None:
         return
     installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
     if not installed and module.__name__.split(".")[0] != "trainables":
-        cloudpickle.register_pickle_by_value(module)
+        cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
 
 
 def _shipped() -> dict[str, str]:
-    """Name -> module of the tasks beside this file, found by their `@register("name")` lines without importing them."""
+    """Name -> module of the tasks beside this file, by `@register("name")` lines; imports nothing."""
     found = {}
     for file in sorted(Path(__file__).parent.glob("*.py")):
         for name in re.findall(r'^@register\("([\w-]+)"\)', file.read_text(), re.MULTILINE):

@@ -1,6 +1,7 @@
 """CIFAR-10 (Krizhevsky 2009) as Parquet files: where they are, how they are split, how to make them.
 
-The files are `train-*.parquet` and `test*.parquet` with the columns image (JPEG or PNG bytes) and label (int8).
+The files are `train-*.parquet` and `test*.parquet` with the columns image (JPEG or PNG bytes) and label
+(int8).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ ROW_GROUP = 1000
 
 
 def locate(data: str | None) -> Path:
-    """The folder with the Parquet files: `data`, else the environment variable STARLING_DATA, or `cifar10` in it.
+    """The folder with the Parquet files: `data`, else the environment variable STARLING_DATA, or `cifar10`
+    in it.
 
     Raises:
         ValueError: saying how to get them, if they are not there.
@@ -32,7 +34,8 @@ def locate(data: str | None) -> Path:
     given = data or os.environ.get("STARLING_DATA")
     how = (
         "Download cifar-10-python.tar.gz from the CIFAR-10 home page and run "
-        "`starling data cifar10 --from cifar-10-python.tar.gz`, then give its folder as `data` or STARLING_DATA."
+        "`starling data cifar10 --from cifar-10-python.tar.gz`, then give its folder as `data` or "
+        "STARLING_DATA."
     )
     if not given:
         raise ValueError(f"cifar10 needs a data folder, and neither `data` nor STARLING_DATA is set. {how}")
@@ -55,10 +58,11 @@ def split(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 
 def convert_cifar10(archive: str | Path, out_dir: str | Path) -> Path:
-    """Turn the official python-version archive (.tar.gz) into Parquet files in `out_dir`, and return that folder.
+    """Turn the official python-version archive (.tar.gz) into Parquet files in `out_dir`, and return that
+    folder.
 
-    Images become PNG, which is lossless: accuracies stay comparable with published ones. The archive's pickles are
-    read without running any code they name.
+    Images become PNG, which is lossless: accuracies stay comparable with published ones. The archive's
+    pickles are read without running any code they name.
 
     Raises:
         ValueError: if the archive lacks a batch or holds something else than images and labels.
@@ -75,7 +79,9 @@ def convert_cifar10(archive: str | Path, out_dir: str | Path) -> Path:
     with tarfile.open(archive) as tar:
         for batch, name in _batches(tar, archive):
             images, labels = _read(tar, batch)
-            table = pa.table({"image": [_png(i) for i in images], "label": pa.array(labels, pa.int8())}, schema)
+            table = pa.table(
+                {"image": [_png(i) for i in images], "label": pa.array(labels, pa.int8())}, schema
+            )
             partial = out / f".{name}.partial"
             pq.write_table(table, partial, row_group_size=ROW_GROUP, compression="none")
             partial.replace(out / name)
@@ -89,7 +95,8 @@ def _batches(tar: tarfile.TarFile, archive: str | Path) -> Iterator[tuple[tarfil
     missing = [name for name in wanted if name not in members]
     if missing:
         raise ValueError(
-            f"{archive} lacks {', '.join(missing)}; needed is the python version of CIFAR-10 (cifar-10-python.tar.gz)."
+            f"{archive} lacks {', '.join(missing)}; needed is the python version of CIFAR-10 "
+            f"(cifar-10-python.tar.gz)."
         )
     return ((members[batch], name) for batch, name in wanted.items())
 
@@ -102,7 +109,9 @@ def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[npt.NDArray[np
     if not isinstance(data, _Array) or not isinstance(labels, list):
         raise ValueError(f"{member.name} holds no `data` array and `labels` list.")
     if data.pixels.ndim != 2 or data.pixels.shape != (len(labels), 3072):
-        raise ValueError(f"{member.name}: data has shape {data.pixels.shape}; expected ({len(labels)}, 3072).")
+        raise ValueError(
+            f"{member.name}: data has shape {data.pixels.shape}; expected ({len(labels)}, 3072)."
+        )
     # Rows are the red, green and blue planes of an image, one after the other.
     return data.pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), [int(label) for label in labels]
 

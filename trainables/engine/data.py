@@ -1,8 +1,9 @@
-"""Batches by rank: which samples a step sees is a function of (seed, samples seen so far) and of nothing else.
+"""Batches by rank: which samples a step sees is a function of (seed, samples seen so far) and of nothing
+else.
 
 The training split is an endless stream: permutation 0, permutation 1, ... A step takes the next
-`batch_size * accumulate` samples of it, across the ends of permutations, so no sample is dropped, and each rank
-takes its share of every pass.
+`batch_size * accumulate` samples of it, across the ends of permutations, so no sample is dropped, and each
+rank takes its share of every pass.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ import torch
 from trainables.engine.cifar10 import convert_cifar10
 from trainables.engine.images import Images
 
-__all__ = ["Arrays", "Dataset", "Images", "Order", "as_dataset", "bits", "convert_cifar10", "share", "to_device"]
+__all__ = [
+    "Arrays",
+    "Dataset",
+    "Images",
+    "Order",
+    "as_dataset",
+    "bits",
+    "convert_cifar10",
+    "share",
+    "to_device",
+]
 
 Indices = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint64]
@@ -46,7 +57,9 @@ class Arrays:
         self.tensors = tuple(torch.as_tensor(a) for a in arrays)
         lengths = {len(t) for t in self.tensors}
         if len(lengths) != 1:
-            raise ValueError(f"arrays of lengths {[len(t) for t in self.tensors]}; a split needs equal lengths.")
+            raise ValueError(
+                f"arrays of lengths {[len(t) for t in self.tensors]}; a split needs equal lengths."
+            )
 
     def __len__(self) -> int:
         return len(self.tensors[0])
@@ -88,7 +101,8 @@ def as_dataset(split: Any, name: str) -> Dataset:
         dataset = Arrays(split) if isinstance(split, np.ndarray | torch.Tensor) else Collated(split)
     else:
         raise ValueError(
-            f"`self.{name}` is {type(split).__name__}; setup() must set it to a tuple of arrays, an object with "
+            f"`self.{name}` is {type(split).__name__}; setup() must set it to a tuple of arrays, an object "
+            f"with "
             "`__len__` and `batch(indices, bits, device)`, or a torch Dataset with a length."
         )
     if len(dataset) == 0:

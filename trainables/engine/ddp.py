@@ -1,7 +1,8 @@
 """Everything distributed: rank actors in the trial's placement group, their process group, and the watchdog.
 
-Three parts, top down: `Crew` lives in the trial and speaks to all ranks at once; `RankActor` is the process of one
-rank; `Ranks` is what a task and the loop see of the others. torch is imported in the rank processes only.
+Three parts, top down: `Crew` lives in the trial and speaks to all ranks at once; `RankActor` is the process
+of one rank; `Ranks` is what a task and the loop see of the others. torch is imported in the rank processes
+only.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Plan:
     name: str
     """The trainable's public name, for messages."""
     task: bytes
-    """The task class, pickled by the driver; unpickled by ranks only, so that the trial need not import torch."""
+    """The task class, pickled by the driver; only ranks unpickle it, so the trial need not import torch."""
     ranks: int
     cpus_per_rank: float
     gpus_per_rank: float
@@ -54,10 +55,13 @@ class Plan:
             wrong.append(f"cpus_per_rank is {self.cpus_per_rank}; it must be above 0.")
         whole = float(self.gpus_per_rank).is_integer()
         if self.gpus_per_rank < 0 or (self.gpus_per_rank > 1 and not whole):
-            wrong.append(f"gpus_per_rank is {self.gpus_per_rank}; allowed: 0, a fraction of 1, or whole devices.")
+            wrong.append(
+                f"gpus_per_rank is {self.gpus_per_rank}; allowed: 0, a fraction of 1, or whole devices."
+            )
         elif self.ranks > 1 and not whole:
             wrong.append(
-                f"gpus_per_rank is {self.gpus_per_rank} with {self.ranks} ranks; NCCL needs a whole device for each "
+                f"gpus_per_rank is {self.gpus_per_rank} with {self.ranks} ranks; NCCL needs a whole device "
+                f"for each "
                 "rank. Use whole GPUs, or ranks=1 to share one."
             )
         if self.watchdog_s <= 0:
@@ -74,7 +78,7 @@ class Plan:
 
 
 class Crew:
-    """The rank actors of one trial. Built once, kept over changes of config, stopped when one of them fails."""
+    """The rank actors of one trial: kept over changes of config, stopped when one of them fails."""
 
     def __init__(self, plan: Plan) -> None:
         from ray.util.placement_group import get_current_placement_group
@@ -83,7 +87,8 @@ class Crew:
         group = get_current_placement_group()
         if group is None:
             raise TrialFailed(
-                "the trial runs outside a placement group. Give Tune the class that `Program.trainable` returns, "
+                "the trial runs outside a placement group. Give Tune the class that `Program.trainable` "
+                "returns, "
                 "without other resources around it."
             )
         self.plan = plan
@@ -91,7 +96,7 @@ class Crew:
         # An empty head bundle may have been dropped from the group, so count from its end.
         first = group.bundle_count - plan.ranks
         self.actors = [
-            ray.remote(concurrency_groups={"watch": 1}, max_restarts=0)(RankActor)
+            _remote(RankActor)
             .options(
                 num_cpus=plan.cpus_per_rank,
                 num_gpus=plan.gpus_per_rank,
@@ -110,8 +115,10 @@ class Crew:
         places = self.all("place")
         store = None
         if len(self.actors) > 1:
-            here = ray.util.get_node_ip_address()
-            if all(node == here for node, _ in places):  # one machine: nothing needs to listen for the meeting
+            here = _own_address()
+            if all(
+                node == here for node, _ in places
+            ):  # one machine: nothing needs to listen for the meeting
                 self.folder = tempfile.mkdtemp(prefix="starling-")
                 store = f"file://{self.folder}/store"
             else:
@@ -123,7 +130,8 @@ class Crew:
         """`verb` on every rank; their answers in order of rank.
 
         Raises:
-            TrialFailed: if a rank raises, dies (noticed at once), or makes no step for `watchdog_s`. The crew is
+            TrialFailed: if a rank raises, dies (noticed at once), or makes no step for `watchdog_s`. The
+            crew is
                 stopped then: the other ranks may hang in a collective.
         """
         return self._obey([actor.obey.remote(verb, *args) for actor in self.actors], verb)
@@ -169,7 +177,9 @@ class Crew:
                     ray.get(ref)
                 except ray.exceptions.RayError as other:
                     failures[refs.index(ref)] = other
-        rank, worst = min(failures.items(), key=lambda item: (not _died(item[1]), _from_peer(item[1]), item[0]))
+        rank, worst = min(
+            failures.items(), key=lambda item: (not _died(item[1]), _from_peer(item[1]), item[0])
+        )
         if _died(worst):
             return f"{self._who(rank)} died: {_last_line(worst)}", worst
         cause = getattr(worst, "cause", None) or worst
@@ -195,7 +205,9 @@ class _Pulse:
         for i in ranks:
             if i not in self.asked:
                 self.asked[i] = self.actors[i].beats.remote()
-        answered, _ = ray.wait(list(self.asked.values()), num_returns=len(self.asked), timeout=self.period_s / 4)
+        answered, _ = ray.wait(
+            list(self.asked.values()), num_returns=len(self.asked), timeout=self.period_s / 4
+        )
         for i, ref in list(self.asked.items()):
             if ref not in answered:
                 continue
@@ -207,6 +219,15 @@ class _Pulse:
             if beats != self.count.get(i):
                 self.count[i], self.moved[i] = beats, time.monotonic()
         return [i for i in ranks if time.monotonic() - self.moved[i] > self.patience_s]
+
+
+# Ray's own annotations lack concurrency groups.
+_remote: Any = ray.remote(concurrency_groups={"watch": 1}, max_restarts=0)  # type: ignore[call-overload]
+
+
+def _own_address() -> str:
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return address
 
 
 def _died(error: BaseException) -> bool:
@@ -234,6 +255,7 @@ class RankActor:
         self.ranks: Ranks | None = None
         self.engine: Any = None
         self.verbs = 0
+        self.hosted: Any = None
         import torch
 
         torch.set_num_threads(max(1, int(plan.cpus_per_rank)))
@@ -245,20 +267,21 @@ class RankActor:
 
     def host_store(self, size: int) -> str:
         """Open the meeting point of ranks on several machines, on a free port of this one."""
-        import torch.distributed as dist
+        from torch import distributed as dist
 
-        address = ray.util.get_node_ip_address()
-        self._store = dist.TCPStore(address, 0, size, is_master=True, wait_for_workers=False)
-        return f"tcp://{address}:{self._store.port}"
+        address = _own_address()
+        self.hosted = dist.TCPStore(address, 0, size, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+        return f"tcp://{address}:{self.hosted.port}"
 
     def obey(self, verb: str, *args: Any) -> Any:
         """One verb, with the answer that the trial needs of it."""
         self.verbs += 1
         match verb:
             case "place":
-                return ray.util.get_node_ip_address(), os.getpid()
+                return _own_address(), os.getpid()
             case "join":
-                self.ranks = connect(self.plan, *args, host=getattr(self, "_store", None))
+                store, rank = args
+                self.ranks = connect(self.plan, store, rank, self.hosted)
                 return None
             case "build":
                 return self._build(*args)
@@ -274,7 +297,7 @@ class RankActor:
         return getattr(self.engine, verb)(*args)
 
     def _build(self, config: Mapping[str, Any]) -> None:
-        import ray.cloudpickle as cloudpickle
+        from ray import cloudpickle
 
         from trainables.engine import hparams
 
@@ -293,22 +316,26 @@ class RankActor:
 def connect(plan: Plan, store: str | None, rank: int, host: Any = None) -> Ranks:
     """Join the process group that meets at `store` (file:// or tcp://); None: there is only this rank."""
     import torch
-    import torch.distributed as dist
+    from torch import distributed as dist
 
     cuda = plan.gpus_per_rank > 0
     if cuda and not torch.cuda.is_available():
-        raise ValueError("the trial asks for a GPU, and this rank's torch sees none. Install a CUDA build of torch.")
-    device = torch.device("cuda", 0) if cuda else torch.device("cpu")  # Ray shows each rank its own devices only
+        raise ValueError(
+            "the trial asks for a GPU, and this rank's torch sees none. Install a CUDA build of torch."
+        )
+    device = (
+        torch.device("cuda", 0) if cuda else torch.device("cpu")
+    )  # Ray shows each rank its own devices only
     if cuda:
         torch.cuda.set_device(device)
     if store is None:
         return Ranks(0, 1, device)
     if store.startswith("file://"):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-        meeting: Any = dist.FileStore(store.removeprefix("file://"), plan.ranks)
+        meeting: Any = dist.FileStore(store.removeprefix("file://"), plan.ranks)  # type: ignore[attr-defined]
     else:
         address, _, port = store.removeprefix("tcp://").rpartition(":")
-        meeting = host or dist.TCPStore(address, int(port), plan.ranks, is_master=False)
+        meeting = host or dist.TCPStore(address, int(port), plan.ranks, is_master=False)  # type: ignore[attr-defined]
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if cuda else "gloo",
         store=meeting,
@@ -320,7 +347,7 @@ def connect(plan: Plan, store: str | None, rank: int, host: Any = None) -> Ranks
 
 
 class Ranks:
-    """This rank's view of all ranks: who it is, its device, and sums over everybody. One rank needs no group."""
+    """This rank's view of all ranks: who it is, its device, sums over everybody. One needs no group."""
 
     def __init__(self, rank: int, size: int, device: torch.device) -> None:
         self.rank, self.size, self.device = rank, size, device
@@ -329,18 +356,22 @@ class Ranks:
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Elementwise sum over all ranks, in place."""
         if self.size > 1:
-            import torch.distributed as dist
+            from torch import distributed as dist
 
             dist.all_reduce(tensor)
         return tensor
 
     def mean(
-        self, split: Any, measure: Callable[[Any], Mapping[str, torch.Tensor]], batch_size: int = EVALUATION_BATCH
+        self,
+        split: Any,
+        measure: Callable[[Any], Mapping[str, torch.Tensor]],
+        batch_size: int = EVALUATION_BATCH,
     ) -> dict[str, float]:
         """Means over a whole split of what `measure` says of its batches.
 
-        Batches are cut from the split alone and then dealt out to ranks, and random numbers are seeded for each: the
-        answer does not depend on the number of ranks, and the same weights get the same answer again.
+        Batches are cut from the split alone and then dealt out to ranks, and random numbers are seeded for
+        each: the answer does not depend on the number of ranks, and the same weights get the same answer
+        again.
 
         Args:
             measure: from a batch to means over that batch, by name.
@@ -377,7 +408,9 @@ class Ranks:
         options = inspect.signature(DDP).parameters
         name = "forward_sync_buffers" if "forward_sync_buffers" in options else "broadcast_buffers"
         buffers: dict[str, Any] = {name: False}
-        return DDP(module, find_unused_parameters=find_unused_parameters, gradient_as_bucket_view=True, **buffers)
+        return DDP(
+            module, find_unused_parameters=find_unused_parameters, gradient_as_bucket_view=True, **buffers
+        )
 
     def quiet(self, module: torch.nn.Module) -> AbstractContextManager[None]:
         """Within this block gradients add up on each rank and are not exchanged."""

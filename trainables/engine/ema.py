@@ -12,14 +12,14 @@ import torch
 class Average:
     """mean <- d mean + (1 - d) weights, with d = min(decay, (1 + n) / (10 + n)) at the n-th update.
 
-    Without that warm-up, decay 0.995 every 16 steps would remember the random initial weights for thousands of
-    steps. Only parameters are averaged; buffers such as running statistics stay the model's own.
+    Without that warm-up, decay 0.995 every 16 steps would remember the random initial weights for thousands
+    of steps. Only parameters are averaged; buffers such as running statistics stay the model's own.
     """
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
         self.decay = decay
         self.updates = 0
-        self.source = list(model.parameters())
+        self.source: list[torch.Tensor] = list(model.parameters())
         self.mean = [p.detach().clone() for p in self.source]
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """Hyperparameters, declared once: a field of a frozen dataclass says its default, range and meaning.
 
-From that one declaration come the checks of a config, the Tune space, the set that population-based training may
-change while a trial runs, and the documentation.
+From that one declaration come the checks of a config, the Tune space, the set that population-based training
+may change while a trial runs, and the documentation.
 """
 
 from __future__ import annotations
@@ -196,7 +196,9 @@ def _exactly(wanted: type, value: Any) -> Any:
     if isinstance(value, bool):
         return _refuse(value)
     if wanted is int:
-        number = int(value) if isinstance(value, str) and value.strip().lstrip("+-").isdigit() else float(value)
+        number = (
+            int(value) if isinstance(value, str) and value.strip().lstrip("+-").isdigit() else float(value)
+        )
         return int(number) if int(number) == number else _refuse(value)
     if wanted is float:
         return float(value)

@@ -1,7 +1,8 @@
 """Images decoded once per node into a memory-mapped file, and batches gathered from it.
 
-Decoding takes seconds; a gather from the decoded HWC bytes is some twenty times faster than decoding, is shared by
-all ranks and trials of a node through the page cache, and yields channels_last tensors without a copy.
+Decoding takes seconds; a gather from the decoded HWC bytes is some twenty times faster than decoding, is
+shared by all ranks and trials of a node through the page cache, and yields channels_last tensors without a
+copy.
 """
 
 from __future__ import annotations
@@ -133,7 +134,9 @@ def _decode(files: Sequence[str], folder: Path) -> None:
         def fill(i: int) -> None:
             image = _pixels(encoded[i])
             if image.shape != first.shape:
-                raise ValueError(f"image {i} has shape {image.shape}, the first {first.shape}; one shape is needed.")
+                raise ValueError(
+                    f"image {i} has shape {image.shape}, the first {first.shape}; one shape is needed."
+                )
             out[i] = image
 
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -149,7 +152,9 @@ def _decode(files: Sequence[str], folder: Path) -> None:
 def _columns(table: object, name: str) -> tuple[list[bytes], Labels]:
     columns = table.column_names  # type: ignore[attr-defined]  # pyarrow ships no types
     if not {"image", "label"} <= set(columns):
-        raise ValueError(f"{name} has the columns {columns}; needed: image (encoded bytes) and label (integer).")
+        raise ValueError(
+            f"{name} has the columns {columns}; needed: image (encoded bytes) and label (integer)."
+        )
     return table["image"].to_pylist(), table["label"].to_numpy().astype(np.int64)  # type: ignore[index]
 
 

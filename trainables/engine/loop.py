@@ -1,7 +1,9 @@
-"""Training by gradient descent. A step is a function of (state, samples seen): resuming is bit for bit the same.
+"""Training by gradient descent. A step is a function of (state, samples seen): resuming is bit for bit the
+same.
 
-The learning rate, the samples of a step, their augmentation, dropout and Langevin noise all derive from the seed and
-the number of samples seen, so a checkpoint holds no generator states, and any number of ranks can go on from it.
+The learning rate, the samples of a step, their augmentation, dropout and Langevin noise all derive from the
+seed and the number of samples seen, so a checkpoint holds no generator states, and any number of ranks can
+go on from it.
 """
 
 from __future__ import annotations
@@ -67,14 +69,25 @@ class Loop:
         config = self.task.config
         if config.batch_size < self.ranks.size:
             raise ValueError(
-                f"batch_size is {config.batch_size}, counted over all {self.ranks.size} ranks; each needs a sample."
+                f"batch_size is {config.batch_size}, counted over all {self.ranks.size} ranks; each needs "
+                f"a sample."
             )
         total = math.ceil(self._end / self._step_samples)
         t_max = config.t_max
-        if t_max is not None and config.schedule in ("linear", "cosine") and t_max != total and self.ranks.rank == 0:
-            what = "stays at 0 for the rest" if t_max < total else f"never falls below {self._factor(total - 1):.0%}"
+        if (
+            t_max is not None
+            and config.schedule in ("linear", "cosine")
+            and t_max != total
+            and self.ranks.rank == 0
+        ):
+            what = (
+                "stays at 0 for the rest"
+                if t_max < total
+                else f"never falls below {self._factor(total - 1):.0%}"
+            )
             warnings.warn(
-                f"t_max is {t_max} and the run has {total} steps: the learning rate {what}. Leave t_max out to fit "
+                f"t_max is {t_max} and the run has {total} steps: the learning rate {what}. Leave t_max "
+                f"out to fit "
                 "the schedule to the run.",
                 stacklevel=2,
             )
@@ -158,7 +171,7 @@ class Loop:
         return nullcontext() if dtype is None else torch.autocast(self.ranks.device.type, dtype)
 
     def evaluate(self) -> dict[str, float]:
-        """The task's metrics, with averaged weights where they are kept, and whether the trial is complete."""
+        """The task's metrics, of the averaged weights where they are kept, and whether training is done."""
         start = time.perf_counter()
         self.model.eval()
         with torch.no_grad(), self._autocast(), self.average.in_place() if self.average else nullcontext():
@@ -185,21 +198,23 @@ class Loop:
         return self.stale >= patience
 
     def _refuse_broken(self, metrics: Mapping[str, float]) -> None:
-        """A report must be complete and finite; grad_norm is exempt, fp16 scaling makes it inf now and then."""
+        """A report must be complete and finite; but grad_norm may be inf now and then under fp16 scaling."""
         at = f"at step {self.steps} (epoch {self.samples / len(self.train):.2f})"
         everything = {**self._train_metrics, **metrics}
         broken = [f"{name} is {value}" for name, value in everything.items() if not math.isfinite(value)]
         if broken:
             c = self.task.config
             raise TrialFailed(
-                f"{', '.join(broken)} {at}: training diverged with optimizer {c.optimizer}, lr {c.lr:g}, precision "
+                f"{', '.join(broken)} {at}: training diverged with optimizer {c.optimizer}, lr {c.lr:g}, "
+                f"precision "
                 f"{c.precision}. A lower lr or a `clip` may help."
             )
         wanted = {*self.task.reported(), *([self.task.metric[0]] if self.task.config.patience else [])}
         missing = sorted(wanted - everything.keys())
         if missing:
             raise TrialFailed(
-                f"the report {at} lacks {', '.join(missing)}; it has {', '.join(sorted(everything))}. evaluate() must "
+                f"the report {at} lacks {', '.join(missing)}; it has {', '.join(sorted(everything))}. "
+                f"evaluate() must "
                 "return what the class declares in `metrics` and `metric`."
             )
 
@@ -223,8 +238,10 @@ class Loop:
         config = self.task.config
         if state["optimizer_name"] != config.optimizer:
             raise ValueError(
-                f"the checkpoint was made with optimizer {state['optimizer_name']!r}, and the config asks for "
-                f"{config.optimizer!r}; moments do not carry over. Keep the optimizer fixed where trials copy others."
+                f"the checkpoint was made with optimizer {state['optimizer_name']!r}, and the config asks "
+                f"for "
+                f"{config.optimizer!r}; moments do not carry over. Keep the optimizer fixed where trials "
+                f"copy others."
             )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -242,7 +259,9 @@ class Loop:
         changed = {n for n in hparams.declared(cls) if getattr(new, n) != getattr(self.task.config, n)}
         fixed = sorted(changed - hparams.mutable(cls))
         if fixed:
-            raise ValueError(f"{', '.join(fixed)} cannot change while a trial runs; only: {sorted(hparams.mutable(cls))}")
+            raise ValueError(
+                f"{', '.join(fixed)} cannot change while a trial runs; only: {sorted(hparams.mutable(cls))}"
+            )
         self.task.config = new
         self._check()
         optimizers.apply(new, self.optimizer)
@@ -261,10 +280,14 @@ class _Objective(torch.nn.Module):
         result = self._task.loss(self.model, batch)
         loss, others = result if isinstance(result, tuple) else (result, {})
         if loss.ndim != 0:
-            raise ValueError(f"loss() returned shape {tuple(loss.shape)}; it must be a scalar: the mean over the batch.")
+            raise ValueError(
+                f"loss() returned shape {tuple(loss.shape)}; it must be a scalar: the mean over the batch."
+            )
         return loss, {name: value.detach() for name, value in others.items()}
 
 
 def _seed(seed: int, stream: int, position: int, rank: int) -> int:
     """A seed for torch from (seed, stream, position, rank), well mixed."""
-    return int(np.random.SeedSequence((seed, stream, position, rank)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(
+        np.random.SeedSequence((seed, stream, position, rank)).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )

@@ -13,16 +13,21 @@ from trainables.engine.settings import Training
 class Langevin(torch.optim.Optimizer):
     """Stochastic gradient Langevin dynamics.
 
-    theta <- theta - lr * grad + N(0, 2 * lr * T / N): Welling & Teh (2011), eq. 4 with epsilon/2 = lr / N, written for
-    a loss that is a mean over N samples. At T = 1 and small lr it samples exp(-N * loss), the posterior; weight decay
-    adds the Gaussian prior exp(-N * weight_decay * |theta|^2 / 2).
+    theta <- theta - lr * grad + N(0, 2 * lr * T / N): Welling & Teh (2011), eq. 4 with epsilon/2 = lr / N,
+    written for a loss that is a mean over N samples. At T = 1 and small lr it samples exp(-N * loss), the
+    posterior; weight decay adds the Gaussian prior exp(-N * weight_decay * |theta|^2 / 2).
 
-    The noise of a step depends on (`seed`, `position`) alone, which the loop sets before each step: equal on every
-    rank, and the same again after a resume.
+    The noise of a step depends on (`seed`, `position`) alone, which the loop sets before each step: equal on
+    every rank, and the same again after a resume.
     """
 
     def __init__(
-        self, params: Iterable[torch.Tensor], lr: float, samples: int, temperature: float, weight_decay: float = 0.0
+        self,
+        params: Iterable[torch.Tensor],
+        lr: float,
+        samples: int,
+        temperature: float,
+        weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, {"lr": lr, "temperature": temperature, "weight_decay": weight_decay})
         self.samples = samples
@@ -60,14 +65,16 @@ class Langevin(torch.optim.Optimizer):
             generator.manual_seed(self.noise_seed)
             self._generators[like.device] = generator
         # Drawn in the order of the shape, so that memory layout has no say.
-        return torch.randn(like.shape, generator=self._generators[like.device], device=like.device, dtype=like.dtype)
+        return torch.randn(
+            like.shape, generator=self._generators[like.device], device=like.device, dtype=like.dtype
+        )
 
 
 def make(config: Training, params: Iterable[torch.Tensor], samples: int) -> torch.optim.Optimizer:
     """The optimiser that `config` names, for a loss that is a mean over `samples` training samples."""
     lr, decay = config.lr, config.weight_decay
     params = list(params)
-    fast = {"fused": True} if params and params[0].is_cuda else {"foreach": True}
+    fast: dict[str, Any] = {"fused": True} if params and params[0].is_cuda else {"foreach": True}
     match config.optimizer:
         case "sgd" | "momentum":
             return torch.optim.SGD(params, lr=lr, momentum=momentum(config), weight_decay=decay, **fast)

@@ -10,10 +10,11 @@ def factor(
 ) -> float:
     """What the peak learning rate is multiplied by at `step`, in [0, 1].
 
-    After the warm-up of linear 1/w, 2/w, ... 1 (w = `warmup` steps): constant stays at 1; linear falls to 0 at
-    `t_max`; cosine is (1 + cos(pi t / t_max)) / 2 (Loshchilov & Hutter 2017, eq. 5, one period); wsd stays at 1 and
-    falls linearly to 0 over the last `decay` of the run (Hu et al. 2024, arXiv:2404.06395, with a linear end).
-    Unlike PyTorch's CosineAnnealingLR, linear and cosine stay at 0 after `t_max` and do not climb back.
+    After the warm-up of linear 1/w, 2/w, ... 1 (w = `warmup` steps): constant stays at 1; linear falls to 0
+    at `t_max`; cosine is (1 + cos(pi t / t_max)) / 2 (Loshchilov & Hutter 2017, eq. 5, one period); wsd
+    stays at 1 and falls linearly to 0 over the last `decay` of the run (Hu et al. 2024, arXiv:2404.06395,
+    with a linear end). Unlike PyTorch's CosineAnnealingLR, linear and cosine stay at 0 after `t_max` and do
+    not climb back.
 
     Args:
         step: steps taken before this one.

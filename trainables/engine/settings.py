@@ -1,4 +1,4 @@
-"""The hyperparameters of the training loop itself, which every task has; a task's own `Config` extends them."""
+"""The hyperparameters of the training loop, which every task has; a task's own `Config` extends them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ class Training:
     """How a task is trained. Lengths are in optimiser steps unless their name says otherwise."""
 
     optimizer: str = hyper("momentum", "Update rule.", choices=OPTIMIZERS, group="optim")
-    lr: float = hyper(
-        0.03, "Peak learning rate.", low=1e-4, high=1.0, log=True, group="optim", mutable=True
-    )
+    lr: float = hyper(0.03, "Peak learning rate.", low=1e-4, high=1.0, log=True, group="optim", mutable=True)
     momentum: float | None = hyper(
         None,
         "Momentum of sgd and momentum; None is 0 for sgd and 0.9 for momentum. Others ignore it.",
@@ -59,7 +57,8 @@ class Training:
     epochs: float = hyper(9.0, "Passes over the training split until the trial is complete.", group="optim")
     schedule: str = hyper(
         "constant",
-        "Learning rate over the run. Early-stopping schedulers compare trials in mid-run, where only constant "
+        "Learning rate over the run. Early-stopping schedulers compare trials in mid-run, where only "
+        "constant "
         "and wsd are fair.",
         choices=SCHEDULES,
         group="optim",
@@ -104,7 +103,12 @@ class Training:
                 ("clip", self.clip, self.clip is None or self.clip > 0, "above 0, or None"),
                 ("ema_decay", self.ema_decay, 0 <= self.ema_decay < 1, "in [0, 1)"),
                 ("ema_every", self.ema_every, self.ema_every >= 1, "at least 1"),
-                ("patience", self.patience, self.patience is None or self.patience >= 1, "at least 1, or None"),
+                (
+                    "patience",
+                    self.patience,
+                    self.patience is None or self.patience >= 1,
+                    "at least 1, or None",
+                ),
                 (
                     "report_every",
                     self.report_every,

@@ -41,7 +41,7 @@ class Engine(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on bit for bit: tensors, numbers, strings, lists and dicts."""
+        """All that is needed to go on bit for bit: tensors, numbers, strings, lists and dicts."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -54,9 +54,11 @@ class Engine(Protocol):
 
 
 class Task:
-    """What one trial trains. Subclasses give `setup`, `build` and `loss`; `evaluate` where loss is not enough.
+    """What one trial trains. Subclasses give `setup`, `build` and `loss`; `evaluate` where loss is not
+    enough.
 
-    `self.config` is an instance of `Config`: the loop's hyperparameters (`Training`) and those a subclass adds.
+    `self.config` is an instance of `Config`: the loop's hyperparameters (`Training`) and those a subclass
+    adds.
     """
 
     Config: ClassVar[type[Training]] = Training
@@ -64,7 +66,7 @@ class Task:
     metric: ClassVar[tuple[str, str]] = ("val_loss", "min")
     """What early stopping, and by default a sweep, looks at: name and "min" or "max"."""
     metrics: ClassVar[tuple[str, ...]] = ("train_loss", "val_loss")
-    """What every report contains; a report without one of them is an error. Declare it along with `evaluate`."""
+    """What every report contains; one without them is an error. Declare it along with `evaluate`."""
     find_unused_parameters: ClassVar[bool] = False
     """True where some parameters take no part in some losses (costs a walk through the graph each step)."""
 
@@ -80,13 +82,19 @@ class Task:
 
     def setup(self) -> None:
         """Set `self.train` and `self.val`. Runs on every rank."""
-        raise NotImplementedError(f"{type(self).__name__} needs `setup(self)`, which sets self.train and self.val")
+        raise NotImplementedError(
+            f"{type(self).__name__} needs `setup(self)`, which sets self.train and self.val"
+        )
 
     def build(self) -> torch.nn.Module:
         """A new model. The random seed is set; every rank gets the same weights."""
-        raise NotImplementedError(f"{type(self).__name__} needs `build(self)`, which returns a torch.nn.Module")
+        raise NotImplementedError(
+            f"{type(self).__name__} needs `build(self)`, which returns a torch.nn.Module"
+        )
 
-    def loss(self, model: torch.nn.Module, batch: Any) -> torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def loss(
+        self, model: torch.nn.Module, batch: Any
+    ) -> torch.Tensor | tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Mean loss over `batch`, a scalar tensor; with a dict of further scalars to report, if wanted."""
         raise NotImplementedError(f"{type(self).__name__} needs `loss(self, model, batch)`, a scalar tensor")
 
@@ -121,7 +129,7 @@ class Task:
 
     @classmethod
     def reported(cls) -> tuple[str, ...]:
-        """Metrics that every report has; () where a class has its own `evaluate` and declares no `metrics` with it."""
+        """Metrics that every report has; () where a class has its own `evaluate` and declares none."""
         for base in cls.__mro__:
             if "metrics" in vars(base):
                 return vars(base)["metrics"]

@@ -1,4 +1,4 @@
-"""One Tune trial: a class Trainable that conducts the ranks. It imports no torch, so that it starts quickly."""
+"""One Tune trial: a class Trainable that conducts the ranks. It imports no torch, to start quickly."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from trainables.engine.ddp import Crew, Plan, TrialFailed
 
 
 class Trial(tune.Trainable):
-    """Five verbs to all ranks. Ranks and their process group outlive a change of config (`reuse_actors=True`).
+    """Five verbs to all ranks. Ranks and their process group outlive a change of config
+    (`reuse_actors=True`).
 
-    A new config is only noted by `reset_config`: the next `step` builds a new model for it, and a `load_checkpoint`
-    before that (a copy in population-based training) changes the running model in place where it can.
+    A new config is only noted by `reset_config`: the next `step` builds a new model for it, and a
+    `load_checkpoint` before that (a copy in population-based training) changes the running model in place
+    where it can.
     """
 
     plan: ClassVar[Plan]

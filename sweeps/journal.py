@@ -241,7 +241,7 @@ class Journal:
 
 
 def read(where: str | os.PathLike[str] | Folder) -> Iterator[dict[str, Any]]:
-    """All events of a sweep, for looking only: needs no lock and changes nothing, also while a driver writes.
+    """All events of a sweep, for looking only: needs no lock, changes nothing, also while a driver writes.
 
     Raises:
         ValueError: the journal is damaged other than at its end.
@@ -249,6 +249,15 @@ def read(where: str | os.PathLike[str] | Folder) -> Iterator[dict[str, Any]]:
     journal = open_folder(where).child("journal")
     names = [name for name in journal.names() if name.endswith(".jsonl")]
     return _read_segments((name, lambda name=name: journal.read(name) or b"") for name in names)
+
+
+def last(where: str | os.PathLike[str] | Folder) -> dict[str, Any] | None:
+    """The last whole event of a sweep; None where there is none. Reads one segment only."""
+    journal = open_folder(where).child("journal")
+    for name in reversed([name for name in journal.names() if name.endswith(".jsonl")]):
+        if (found := _last_line(journal.read(name) or b"")[1]) is not None:
+            return found
+    return None
 
 
 def exists(where: str | os.PathLike[str] | Folder) -> bool:
@@ -295,7 +304,8 @@ def _read_segments(segments: Any) -> Iterator[dict[str, Any]]:
                 continue
             if torn or event["n"] != expected:
                 raise ValueError(
-                    f"the journal is damaged at {torn or f'{name}, line {number}'}, where event {expected} should be. "
+                    f"the journal is damaged at {torn or f'{name}, line {number}'}, "
+                    f"where event {expected} should be. "
                     "Was a file changed by hand or lost, or the sweep copied while it ran? "
                     "Copy the journal folder again, or start a new sweep."
                 )

@@ -118,7 +118,7 @@ class Lease:
         there = self._read()
         if there is not None and there.get("token") != self._token:
             raise SweepInUse(
-                self._folder.uri, str(there.get("owner")), "this one was silent for too long and has lost it."
+                self._folder.uri, str(there.get("owner")), "this one was silent too long and has lost it."
             )
         self._write()
         self._last = time.monotonic()
@@ -146,7 +146,7 @@ def read_lease(folder: Folder) -> dict[str, Any] | None:
 
 
 def lease_age(folder: Folder, lease: dict[str, Any]) -> float:
-    """Seconds since that lease was written: by the store's clock, or by the hosts' where it tells no times."""
+    """Seconds since that lease was written: by the store's clock, or the hosts' where it tells no times."""
     probe = f"journal/.clock-{uuid.uuid4().hex[:8]}"
     with contextlib.suppress(OSError):  # may be read-only for a mere reader
         folder.put(probe, b"what time is it?")

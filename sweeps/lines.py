@@ -97,6 +97,7 @@ def _plain(value: Any, where: str) -> Any:
     except TypeError:
         raise ValueError(
             f"{where.lstrip('.') or 'the value'} is {value!r:.80} of type {type(value).__name__}, "
-            "which cannot be stored. Numbers, strings, None, lists, tuples and dicts of them can: give a name in its place "
+            "which cannot be stored. Numbers, strings, None, lists, tuples and dicts of them can: "
+            "give a name in its place "
             'and look it up in the trial (`tune.choice(["relu", "gelu"])`).'
         ) from None

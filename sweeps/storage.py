@@ -78,10 +78,15 @@ class Folder:
         except FileNotFoundError:
             return None
 
-    def put(self, name: str, data: bytes) -> None:
-        """Write a file at once: a reader sees the old content or all of the new, also after kill -9."""
+    def put(self, name: str, data: bytes | pa.Buffer, *, durable: bool = True) -> None:
+        """Write a file at once: a reader sees the old content or all of the new, also after kill -9.
+
+        Args:
+            name, data: the file and its new content.
+            durable: wait until a local disk has it. Without, a power cut may leave an empty file.
+        """
         if (local := self.local) is not None:
-            put_local(local / name, data)
+            put_local(local / name, data, durable=durable)
             return
         kind = self.filesystem.type_name.removeprefix("py::").removeprefix("fsspec+")
         target = self.at(name)
@@ -117,20 +122,21 @@ class Folder:
                 "and credentials for it in the environment."
             ) from error
 
-    def _write(self, path: str, data: bytes) -> None:
+    def _write(self, path: str, data: bytes | pa.Buffer) -> None:
         with self.filesystem.open_output_stream(path) as file:
             file.write(data)
 
 
-def put_local(path: Path, data: bytes) -> None:
-    """Write a local file aside, bring it to the disk and move it into place."""
+def put_local(path: Path, data: bytes | pa.Buffer, *, durable: bool = True) -> None:
+    """Write a local file aside, bring it to the disk where `durable`, and move it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
         with aside.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)

@@ -84,13 +84,15 @@ class Space:
             )
             if leaf.domain is not None:
                 self._guards[number[leaf.name]] = guards
-        self._order = self._parents_first()
+        self.parents_first: tuple[int, ...] = tuple(self._parents_first())
         self.switches: tuple[int, ...] = tuple(
-            i for i in self._order if any(parent == i for guards in self._guards for parent, _ in guards)
+            i
+            for i in self.parents_first
+            if any(parent == i for guards in self._guards for parent, _ in guards)
         )
         self._plan = [
             (i, d.domain, isinstance(d.domain, Choice), self._guards[i])
-            for i in self._order
+            for i in self.parents_first
             for d in (self.dimensions[i],)
         ]
         self.constraints: tuple[Constraint, ...] = ()

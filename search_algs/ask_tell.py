@@ -1,0 +1,400 @@
+"""The template of every search algorithm: what Ray asks for, done once, so that an algorithm is only its idea.
+
+An algorithm implements `start`, `ask`, `tell` and where it needs them `issued`, `rejected` and `lost`. It sees points of the
+unit cube and finite losses to minimise, nothing else. The template does the rest: signs, NaN, missing metrics, crashed,
+doubled, late and unknown trials, the gate, constraints, saving and restoring.
+
+State is the sequence of events. Suggestion number n draws its randomness from `default_rng([seed, n])` alone, so that replaying
+the events (suggestions read, not recomputed) gives the same state, and the same next suggestion, as never having stopped.
+
+The gate: a trial that a scheduler ended before half of `max_t` gave no result. Searchers that believe such shallow values chase what
+looks good early and do worse than random search under ASHA; those told that the trial was lost do better.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from ray.tune.search import Searcher
+
+from search_algs.space import Conditional, Space
+from search_algs.space.nearest import nearest
+
+Unit = NDArray[np.float64]
+"""A point of the unit cube, shape (d,)."""
+Active = NDArray[np.bool_]
+"""Which of its coordinates mean something, shape (d,)."""
+FORMAT = 1
+
+
+class Shared(TypedDict, total=False):
+    """Keywords of every algorithm; see `AskTell`."""
+
+    space: Space | Mapping[str, Any] | None
+    metric: str | Sequence[str] | None
+    mode: str | Sequence[str] | None
+    seed: int
+    constraints: Sequence[str]
+    max_t: float | None
+    time_attr: str
+
+
+class Exhausted(Exception):
+    """Raised by `ask` when there is nothing left to try."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    number: int
+    unit: Unit
+    memo: dict[str, Any] | None
+    open: bool = True
+
+
+class AskTell(Searcher):
+    """Base of every search algorithm; usable as `tune.TuneConfig(search_alg=...)`.
+
+    Args:
+        space: a `Space` or `param_space`; None: Ray hands over the Tuner's.
+        metric, mode: what to optimise, "min" or "max"; lists for several objectives; None: Ray hands over TuneConfig's.
+        seed: non-negative; same seed and same order of events, same suggestions.
+        constraints: texts such as "batch_size * accumulate <= 1024", obeyed by every suggestion.
+        max_t: the scheduler's last iteration; trials that end before its half are lost (the gate). None: no gate.
+        time_attr: name of the iteration in results.
+    """
+
+    several_objectives: bool = False
+    """Whether it can serve more than one metric."""
+    learns: ClassVar[bool] = True
+    """Whether results matter to it; if not, it needs no metric."""
+    attempts: ClassVar[int] = 32
+    """Points asked for before one that no constraint forbids is drawn at random."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of further result keys that `tell` gets in `extra`, e.g. ("hypergrad/",)."""
+
+    space: Space
+
+    def __init__(
+        self,
+        space: Space | Mapping[str, Any] | None = None,
+        metric: str | Sequence[str] | None = None,
+        mode: str | Sequence[str] | None = None,
+        *,
+        seed: int = 0,
+        constraints: Sequence[str] = (),
+        max_t: float | None = None,
+        time_attr: str = "training_iteration",
+    ) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise ValueError(f"seed is {seed!r}; it must be a non-negative integer")
+        if max_t is not None and not max_t > 0:
+            raise ValueError(f"max_t is {max_t!r}; give the scheduler's last iteration, or None for no gate")
+        if isinstance(space, Space) and constraints:
+            raise ValueError("constraints are given beside a Space; give them to the Space")
+        super().__init__()
+        self.seed, self.max_t, self.time_attr = int(seed), max_t, time_attr
+        self._constraints = (constraints,) if isinstance(constraints, str) else tuple(constraints)
+        self._set_objectives(metric, mode)
+        self._reset()
+        self._saved: dict[str, Any] | None = None
+        self._ready = space is not None
+        if space is not None:
+            self.space = space if isinstance(space, Space) else Space(space, self._constraints)
+
+    # What an algorithm implements.
+
+    def start(self) -> None:
+        """Forget everything; `self.space`, `self.metrics` and `self.seed` are set. Called before the first event and before a replay."""
+
+    def ask(self, number: int, rng: np.random.Generator) -> Unit | None:
+        """A point to try as suggestion `number`, None while there is none; raises `Exhausted` when there never will be one.
+
+        Called again with fresh `rng` after `rejected`. All randomness comes from `rng`.
+        """
+        raise NotImplementedError
+
+    def rejected(self, number: int) -> None:
+        """The point just asked for breaks a constraint."""
+
+    def issued(
+        self, number: int, unit: Unit, active: Active, memo: dict[str, Any] | None
+    ) -> dict[str, Any] | None:
+        """The point goes out as suggestion `number`: the one asked for, a random feasible one, or one replayed.
+
+        Args:
+            number: counts from 0.
+            unit, active: the point as its configuration encodes it.
+            memo: None for a new point. For a replayed one what this method returned then.
+
+        Returns:
+            What the algorithm must know of the suggestion beside its configuration (JSON), None for nothing.
+        """
+        return None
+
+    def tell(
+        self, number: int, unit: Unit, active: Active, losses: tuple[float, ...], extra: dict[str, float]
+    ) -> None:
+        """Suggestion `number` gave these finite losses (one a metric, to minimise); `extra` has what `reads` names."""
+
+    def lost(self, number: int) -> None:
+        """Suggestion `number` will give no result."""
+
+    @property
+    def total(self) -> int | None:
+        """How many suggestions there are in all; None: endlessly many."""
+        return None
+
+    # What Ray calls.
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        """Take over the Tuner's metric, mode and space; False where this searcher already has another space."""
+        if metric is not None or mode is not None:
+            self._set_objectives(
+                metric if metric is not None else self._metric, mode if mode is not None else self._mode
+            )
+        if not self._ready:
+            self.space, self._ready = Space(config, self._constraints), True
+        else:
+            given = Space(config)
+            if len(given) and given.describe() != self.space.describe():
+                return False
+        _remove_conditionals(config)
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next configuration (a dict) for a new trial; None: not now; "FINISHED": never again."""
+        self._begin()
+        if trial_id in self._trials:
+            return self.space.decode(self._trials[trial_id].unit)
+        number = len(self._trials)
+        try:
+            config = self._feasible(number)
+        except Exhausted:
+            return "FINISHED"
+        if config is not None:
+            self._issue(trial_id, *self.space.encode(config), None)
+        return config
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: values before the end mislead (the gate)."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell the algorithm, or lose the trial if it failed, has no finite metric or ended before the gate."""
+        trial = self._trials.get(trial_id)
+        if trial is None or not trial.open:
+            return
+        losses = self._losses(result) if result and not error else None
+        if losses is None:
+            self.lose(trial_id)
+            return
+        assert result is not None
+        found = (
+            {name: _float(value) for name, value in result.items() if name.startswith(self.reads)}
+            if self.reads
+            else {}
+        )
+        extra = {name: value for name, value in found.items() if value is not None}
+        self._tell(trial_id, losses, extra)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write the events so far as JSON."""
+        state: dict[str, Any] = {
+            "format": FORMAT,
+            "algorithm": type(self).__name__,
+            "seed": self.seed,
+            "events": self._events,
+        }
+        if self._ready:
+            state["space"] = self._fingerprint()
+        state = self._saved if self._saved is not None else state
+        Path(checkpoint_path).write_text(json.dumps(state))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Replay the events of a file written by `save`, in place of any so far."""
+        state = json.loads(Path(checkpoint_path).read_text())
+        if state.get("format") != FORMAT or state.get("algorithm") != type(self).__name__:
+            raise ValueError(
+                f"{checkpoint_path} was saved by {state.get('algorithm')} (format {state.get('format')}); "
+                f"this is {type(self).__name__} (format {FORMAT}): restore it with the algorithm that saved it"
+            )
+        self._reset()
+        self._saved = state
+        if self._ready:
+            self._begin()
+
+    # What Starling's sweeps call beyond Ray.
+
+    def memo(self, trial_id: str) -> dict[str, Any] | None:
+        """What `recall` needs of a suggestion beside its configuration (JSON)."""
+        return self._trials[trial_id].memo
+
+    def recall(self, trial_id: str, config: Mapping[str, Any], memo: dict[str, Any] | None = None) -> None:
+        """Replay a suggestion: the configuration is read, not computed."""
+        self._begin()
+        if trial_id not in self._trials:
+            self._issue(trial_id, *self.space.encode(config), memo if memo is not None else {})
+
+    def lose(self, trial_id: str) -> None:
+        """The trial gives no result: it crashed, was stopped early, or went on with another's state."""
+        trial = self._trials.get(trial_id)
+        if trial is not None and trial.open:
+            trial.open = False
+            self._events.append(["lose", trial_id])
+            self.lost(trial.number)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the objectives."""
+        return self._metrics
+
+    # The rest is the template's own.
+
+    def _set_objectives(self, metric: Any, mode: Any) -> None:
+        metrics = () if metric is None else (metric,) if isinstance(metric, str) else tuple(metric)
+        modes = () if mode is None else (mode,) if isinstance(mode, str) else tuple(mode)
+        for one in modes:
+            if one not in ("min", "max"):
+                raise ValueError(f"mode is {one!r}{nearest(one, ('min', 'max'))}")
+        if metrics and modes and len(metrics) != len(modes):
+            raise ValueError(
+                f"{len(metrics)} metrics and {len(modes)} modes are given; give one mode a metric"
+            )
+        self._metric, self._mode, self._metrics, self._modes = metric, mode, metrics, modes
+
+    def _reset(self) -> None:
+        self._trials: dict[str, _Trial] = {}
+        self._events: list[list[Any]] = []
+        self._begun = False
+
+    def _begin(self) -> None:
+        """Check that all is known, start the algorithm, replay what was saved."""
+        if self._begun:
+            return
+        name = type(self).__name__
+        if not self._ready:
+            raise ValueError(f"{name} has no space; give param_space to the Tuner or space= to {name}")
+        if self.learns and not (self._metrics and self._modes):
+            raise ValueError(f"{name} has no metric and mode; give them to tune.TuneConfig or to {name}")
+        if len(self._metrics) > 1 and not self.several_objectives:
+            raise ValueError(
+                f"{name} optimises one metric, {list(self._metrics)} are given; {_who_can()} optimise several"
+            )
+        self._begun = True
+        self.start()
+        if self._saved is not None:
+            self._replay(self._saved)
+            self._saved = None
+
+    def _replay(self, state: dict[str, Any]) -> None:
+        if state.get("space", self._fingerprint()) != self._fingerprint():
+            raise ValueError(
+                f"the saved {type(self).__name__} searched another space; restore it with the space it was saved with"
+            )
+        if state["seed"] != self.seed:
+            raise ValueError(
+                f"the saved {type(self).__name__} has seed {state['seed']}, this one {self.seed}; give them the same"
+            )
+        for kind, trial_id, *rest in state["events"]:
+            match kind:
+                case "suggest":
+                    unit = np.array(rest[0], dtype=float)
+                    memo = rest[1] if rest[1] is not None else {}
+                    self._issue(trial_id, unit, np.array(self.space.active(unit), dtype=bool), memo)
+                case "tell":
+                    self._tell(trial_id, tuple(rest[0]), rest[1])
+                case "lose":
+                    self.lose(trial_id)
+
+    def _fingerprint(self) -> list[Any]:
+        return [self.space.describe(), [one.text for one in self.space.constraints]]
+
+    def _feasible(self, number: int) -> dict[str, Any] | None:
+        """A configuration that obeys the constraints: asked for, or at random after `attempts`."""
+        for attempt in range(self.attempts):
+            rng = np.random.default_rng([self.seed, number, attempt] if attempt else [self.seed, number])
+            unit = self.ask(number, rng)
+            if unit is None:
+                return None
+            config = self.space.decode(unit)
+            if not self.space.violated(config):
+                return config
+            self.rejected(number)
+        return self.space.decode(self.space.sample(np.random.default_rng([self.seed, number, self.attempts])))
+
+    def _issue(self, trial_id: str, unit: Unit, active: Active, memo: dict[str, Any] | None) -> None:
+        number = len(self._trials)
+        kept = self.issued(number, unit, active, memo)
+        memo = kept if memo is None else (memo or None)
+        self._trials[trial_id] = _Trial(number, unit, memo)
+        self._events.append(["suggest", trial_id, unit.tolist(), memo])
+
+    def _tell(self, trial_id: str, losses: tuple[float, ...], extra: dict[str, float]) -> None:
+        trial = self._trials[trial_id]
+        trial.open = False
+        self._events.append(["tell", trial_id, list(losses), extra])
+        self.tell(
+            trial.number, trial.unit, np.array(self.space.active(trial.unit), dtype=bool), losses, extra
+        )
+
+    def _losses(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
+        """The losses to minimise; None where one is missing or not finite, or the trial ended before the gate."""
+        if self.max_t is not None:
+            if self.time_attr not in result:
+                raise ValueError(
+                    f"results have no {self.time_attr!r}, by which max_t is measured{nearest(self.time_attr, result)}"
+                )
+            if result[self.time_attr] < self.max_t / 2:
+                return None
+        losses: list[float] = []
+        for metric, mode in zip(self._metrics, self._modes, strict=False):
+            value = _float(_look_up(result, metric))
+            if value is None or not math.isfinite(value):
+                return None
+            losses.append(value if mode == "min" else -value)
+        return tuple(losses)
+
+
+def _float(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _look_up(result: Mapping[str, Any], metric: str) -> Any:
+    """A metric by its name; Ray flattens nested results with a slash."""
+    if metric in result:
+        return result[metric]
+    place: Any = result
+    for step in metric.split("/"):
+        place = place.get(step) if isinstance(place, Mapping) else None
+    return place
+
+
+def _remove_conditionals(config: dict[str, Any]) -> None:
+    """Take every `when` out of Ray's own copy of the param_space, in place.
+
+    Ray merges a suggestion into that copy, so that an inactive parameter would reach the trainable as a `Conditional` object.
+    """
+    for name, value in list(config.items()):
+        if isinstance(value, Conditional):
+            del config[name]
+        elif isinstance(value, dict):
+            _remove_conditionals(value)
+
+
+def _who_can() -> str:
+    from search_algs import load, names  # which import this module
+
+    return ", ".join(name for name in names() if load(name).several_objectives)

@@ -57,7 +57,7 @@ def scalar(text: str) -> Any:
         return text
 
 
-def pairs(texts: Iterable[str]) -> dict[str, Any]:
+def assignments(texts: Iterable[str]) -> dict[str, Any]:
     """`["lr=0.1", "optimizer.name=adam"]` as `{"lr": 0.1, "optimizer.name": "adam"}`; names stay dotted.
 
     Raises:
@@ -90,7 +90,7 @@ def named(value: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     name, _, rest = value.partition(":")
     # A comma separates two parameters only where a name and `=` follow, so that a value may be a list.
     parts = re.split(r",(?=\s*\w+\s*=)", rest) if rest.strip() else []
-    return name.strip(), pairs(parts)
+    return name.strip(), assignments(parts)
 
 
 def seconds(value: float | str) -> float:

@@ -65,12 +65,12 @@ def _sentence(error: dict[str, Any], shape: type[Shape], where: str) -> str:
 
 def _bound(kind: str, context: Mapping[str, Any]) -> str | None:
     if kind == "greater_than":
-        return f"above {context['gt']}"
+        return f"above {context['gt']:g}"
     if kind == "greater_than_equal":
-        return f"{context['ge']} or more"
+        return f"{context['ge']:g} or more"
     if kind == "too_short":
         least = context["min_length"]
-        return f"a list of at least {least}" if least > 1 else "not empty"
+        return f"a list of at least {least}"
     return None
 
 

@@ -139,7 +139,7 @@ def _conditional(name: str, condition: Any, given: dict[str, Any], problems: lis
         )
         return None
     domain = _parameter(name, given, problems, True, build)
-    for parent, values in reversed(condition.items()):
+    for parent, values in reversed(list(condition.items())):
         domain = when(parent, values, domain)
     return domain
 

@@ -14,17 +14,19 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sweeps import options
 from sweeps.spelling import allowed
 
 if TYPE_CHECKING:
     from search_algs.ask_tell import AskTell
-
     from search_algs.space import Space
     from sweeps.results import Results
     from trainables import Program
+
+
+_SCRIPT = ("program", "command", "folder")
 
 
 class SpecError(ValueError):
@@ -45,7 +47,7 @@ class Sweep:
 
     trainable: str | Mapping[str, Any] | type | Callable[..., Any] | Program | None
     """What one trial trains: a name (`"classify"`), `"my_file:MyTask"`, `"path/my_file.py:MyTask"`, a Task class, a
-    plain function `train(config)`, or a script: `{"program": "train.py", "command": [...], "directory": DIR}` (W&B's
+    plain function `train(config)`, or a script: `{"program": "train.py", "command": [...], "folder": DIR}` (W&B's
     `program` and `command`). None: not named yet; such a sweep can be checked, not run."""
 
     space: Mapping[str, Any]
@@ -120,6 +122,7 @@ class Sweep:
     """Print nothing but errors."""
 
     _program: Any = field(default=None, init=False, repr=False, compare=False)
+    _warnings: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         from sweeps import validation  # the checks know this class
@@ -129,6 +132,11 @@ class Sweep:
             raise SpecError(problems)
         for key, value in filled.items():
             object.__setattr__(self, key, value)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the file it was read from says that has no effect, or another than its author may expect."""
+        return self._warnings
 
     # -- what the fields mean ------------------------------------------------------------------------------------
 
@@ -186,8 +194,25 @@ class Sweep:
             ValueError: No such trainable; names the nearest.
         """
         if self._program is None and self.trainable is not None:
-            object.__setattr__(self, "_program", load_program(self.trainable))
+            object.__setattr__(self, "_program", load_program(self.trainable, self.metrics))
         return self._program
+
+    def to_yaml(self) -> str:
+        """The sweep in the YAML of `sweeps.sweep_file`."""
+        from sweeps.sweep_file import dump
+
+        return dump(self)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Sweep:
+        """The sweep that `to_yaml` wrote.
+
+        Raises:
+            SpecError: It holds what no file can; names it.
+        """
+        from sweeps.sweep_file import parse
+
+        return parse(text)
 
     # -- checking, changing, running -----------------------------------------------------------------------------
 
@@ -220,7 +245,11 @@ class Sweep:
 
             space, fixed = pinned(changes.get("space", self.space), changes.get("fixed", self.fixed), set)
             changes |= {"space": space, "fixed": fixed}
-        return dataclasses.replace(self, **changes) if changes else self
+        if not changes:
+            return self
+        changed = dataclasses.replace(self, **changes)
+        object.__setattr__(changed, "_warnings", self._warnings)
+        return changed
 
     def run(self) -> Results:
         """Run the sweep to its end.
@@ -228,6 +257,9 @@ class Sweep:
         Raises:
             SpecError: It cannot run here; nothing was started.
         """
+        from sweeps.sweep_file import caught
+
+        caught(self)
         from sweeps.run import run
 
         return run(self)
@@ -239,13 +271,18 @@ class Sweep:
         `starling run FILE --trials 8` does.
         """
         from sweeps import cli
+        from sweeps.sweep_file import caught
 
+        caught(self)
         given = sys.argv[1:] if argv is None else list(argv)
         raise SystemExit(cli.main(["run", sys.argv[0], *given], sweep=self))
 
 
-def load_program(trainable: Any) -> Program:
+def load_program(trainable: Any, metrics: Sequence[str] = ()) -> Program:
     """The program that `Sweep.trainable` names.
+
+    Args:
+        metrics: What the sweep improves; a script's rows count once these are among them.
 
     Raises:
         ValueError: No such trainable or script; says what there is.
@@ -255,9 +292,10 @@ def load_program(trainable: Any) -> Program:
     if isinstance(trainable, Mapping):
         from trainables.program import script
 
-        return script(**trainable)
-    if isinstance(trainable, trainables.Program):
-        return trainable
+        unknown = [f"{key!r}; {allowed(key, _SCRIPT)}" for key in trainable if key not in _SCRIPT]
+        if unknown:
+            raise ValueError("a script has no key " + " and no key ".join(unknown))
+        return cast("Program", script(**{"metrics": metrics, **trainable}))
     return trainables.load(trainable)
 
 

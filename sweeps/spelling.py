@@ -1,6 +1,7 @@
 """What an error says about a word nobody knows: the nearest known one, and all of them when they are few."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -22,3 +23,8 @@ def allowed(word: str, known: Iterable[str]) -> str:
     question = f"did you mean {near!r}? " if near else ""
     shown = ", ".join(names) if len(names) <= 24 else ", ".join(names[:24]) + f" and {len(names) - 24} more"
     return f"{question}Known: {shown}." if names else f"{question}There are none."
+
+
+def slug(text: str) -> str:
+    """`text` as a folder's name: letters, digits and . _ -, other characters as single hyphens; may be empty."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")

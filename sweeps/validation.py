@@ -8,9 +8,6 @@ from typing import Any
 from sweeps import options
 from sweeps.spelling import allowed, nearest
 
-NEEDS_NO_METRIC = frozenset({"random", "grid", "sobol"})
-"""Searches that never look at a result, so that a sweep with `fifo` may do without a metric."""
-
 ENGINE_METRICS = ("training_iteration", "time_total_s")
 """What Ray adds to every report."""
 
@@ -37,7 +34,7 @@ def examine(sweep: Any) -> tuple[list[str], dict[str, Any]]:
     search = _search(sweep, problems)
     scheduler = _scheduler(sweep, problems)
     space = _space(sweep, problems)
-    filled = _objectives(sweep, program, search, scheduler, problems)
+    filled = _objectives(sweep, program, scheduler, problems)
     if program is not None:
         problems += unknown_hyperparameters(sweep, program, space)
     if sweep.trials is None:
@@ -141,9 +138,8 @@ def _program(sweep: Any, problems: list[str]) -> Any:
 
 def _search(sweep: Any, problems: list[str]) -> str | None:
     """The algorithm's name; None for an object or an unknown one."""
-    from search_algs.ask_tell import AskTell
-
     import search_algs
+    from search_algs.ask_tell import AskTell
 
     if not isinstance(sweep.search, str | Mapping):
         if not isinstance(sweep.search, AskTell):
@@ -166,6 +162,11 @@ def _search(sweep: Any, problems: list[str]) -> str | None:
     problems += [f"search: {name} has no parameter {key!r}; {allowed(key, known)}" for key in unknown]
     if not unknown:
         problems += _of(lambda: algorithm(**given), f"search: {name}")
+    if len(sweep.metrics) > 1 and not algorithm.several_objectives:
+        able = [one for one in search_algs.names() if search_algs.load(one).several_objectives]
+        problems.append(
+            f"search: {name} improves one metric, and there are {len(sweep.metrics)}; take {', '.join(able)}."
+        )
     return name
 
 
@@ -212,19 +213,13 @@ def _space(sweep: Any, problems: list[str]) -> Any:
         space = sweep.search_space()
 
     problems += _of(make, "space")
-    if space is not None and not len(space) and sweep.trainable is not None:
-        problems.append(
-            "space: has nothing to search; give at least one parameter a domain such as tune.uniform(0, 1)."
-        )
     return space
 
 
 # -- how the parts fit together ----------------------------------------------------------------------------------
 
 
-def _objectives(
-    sweep: Any, program: Any, search: str | None, scheduler: str | None, problems: list[str]
-) -> dict[str, Any]:
+def _objectives(sweep: Any, program: Any, scheduler: str | None, problems: list[str]) -> dict[str, Any]:
     """Check `metric` and `mode` against each other and the trainable; fill the absent ones."""
     default = program.default_metric if program is not None else None
     metric, mode, filled = sweep.metric, sweep.mode, {}
@@ -252,11 +247,6 @@ def _objectives(
         for name in metrics:
             if name not in known:
                 problems.append(f"metric: {program.name} never reports {name!r}; {allowed(name, known)}")
-    if not metrics and program is not None and (search not in NEEDS_NO_METRIC or scheduler != "fifo"):
-        problems.append(
-            f"metric: is missing; {program.name} has none of its own, and search {search!r} with scheduler "
-            f"{scheduler!r} must know what to improve."
-        )
     if len(metrics) > 1:
         if scheduler not in (None, "fifo"):
             problems.append(
@@ -292,7 +282,7 @@ def unknown_hyperparameters(sweep: Any, program: Any, space: Any) -> list[str]:
     for name, value in fixed.items():
         problems += _refused(program, known.get(name), "fixed", name, [value])
     for name, dimension in searched.items():
-        options_of = getattr(dimension.domain, "categories", None)
+        options_of = getattr(dimension.domain, "options", None)
         if options_of is not None:
             problems += _refused(program, known.get(name), "space", name, options_of)
     return problems

@@ -4,8 +4,8 @@
     tune.Tuner(train, param_space=space, tune_config=tune.TuneConfig(
         search_alg=load("tpe")(seed=1), metric="loss", mode="min", num_samples=32))
 
-One algorithm, one file; `names()` lists them, `parameters(name)` what can be set. Spaces may have conditions (`when`) and
-constraints, see `search_algs.space`.
+One algorithm, one file; `names()` lists them, `parameters(name)` what can be set. Spaces may have conditions
+(`when`) and constraints, see `search_algs.space`.
 """
 
 from search_algs.ask_tell import AskTell, Exhausted, Shared

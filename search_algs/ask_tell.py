@@ -1,14 +1,17 @@
-"""The template of every search algorithm: what Ray asks for, done once, so that an algorithm is only its idea.
+"""The template of every search algorithm: what Ray asks for, done once, so that an algorithm is only its
+idea.
 
-An algorithm implements `start`, `ask`, `tell` and where it needs them `issued`, `rejected` and `lost`. It sees points of the
-unit cube and finite losses to minimise, nothing else. The template does the rest: signs, NaN, missing metrics, crashed,
-doubled, late and unknown trials, the gate, constraints, saving and restoring.
+An algorithm implements `start`, `ask`, `tell` and where it needs them `issued`, `rejected` and `lost`. It
+sees points of the unit cube and finite losses to minimise, nothing else. The template does the rest: signs,
+NaN, missing metrics, crashed, doubled, late and unknown trials, the gate, constraints, saving and restoring.
 
-State is the sequence of events. Suggestion number n draws its randomness from `default_rng([seed, n])` alone, so that replaying
-the events (suggestions read, not recomputed) gives the same state, and the same next suggestion, as never having stopped.
+State is the sequence of events. Suggestion number n draws its randomness from `default_rng([seed, n])` alone,
+so that replaying the events (suggestions read, not recomputed) gives the same state, and the same next
+suggestion, as never having stopped.
 
-The gate: a trial that a scheduler ended before half of `max_t` gave no result. Searchers that believe such shallow values chase what
-looks good early and do worse than random search under ASHA; those told that the trial was lost do better.
+The gate: a trial that a scheduler ended before half of `max_t` gave no result. Searchers that believe such
+shallow values chase what looks good early and do worse than random search under ASHA; those told that the
+trial was lost do better.
 """
 
 from __future__ import annotations
@@ -63,10 +66,12 @@ class AskTell(Searcher):
 
     Args:
         space: a `Space` or `param_space`; None: Ray hands over the Tuner's.
-        metric, mode: what to optimise, "min" or "max"; lists for several objectives; None: Ray hands over TuneConfig's.
+        metric, mode: what to optimise, "min" or "max"; lists for several objectives; None: Ray hands over
+            TuneConfig's.
         seed: non-negative; same seed and same order of events, same suggestions.
         constraints: texts such as "batch_size * accumulate <= 1024", obeyed by every suggestion.
-        max_t: the scheduler's last iteration; trials that end before its half are lost (the gate). None: no gate.
+        max_t: the scheduler's last iteration; trials that end before its half are lost (the gate). None: no
+            gate.
         time_attr: name of the iteration in results.
     """
 
@@ -111,10 +116,12 @@ class AskTell(Searcher):
     # What an algorithm implements.
 
     def start(self) -> None:
-        """Forget everything; `self.space`, `self.metrics` and `self.seed` are set. Called before the first event and before a replay."""
+        """Forget everything; `self.space`, `self.metrics` and `self.seed` are set. Called before the first
+        event and before a replay."""
 
     def ask(self, number: int, rng: np.random.Generator) -> Unit | None:
-        """A point to try as suggestion `number`, None while there is none; raises `Exhausted` when there never will be one.
+        """A point to try as suggestion `number`, None while there is none; raises `Exhausted` when there
+        never will be one.
 
         Called again with fresh `rng` after `rejected`. All randomness comes from `rng`.
         """
@@ -126,12 +133,14 @@ class AskTell(Searcher):
     def issued(
         self, number: int, unit: Unit, active: Active, memo: dict[str, Any] | None
     ) -> dict[str, Any] | None:
-        """The point goes out as suggestion `number`: the one asked for, a random feasible one, or one replayed.
+        """The point goes out as suggestion `number`: the one asked for, a random feasible one, or one
+        replayed.
 
         Args:
             number: counts from 0.
             unit, active: the point as its configuration encodes it.
-            memo: None for a new point. For a replayed one what this method returned then.
+            memo: None for a new point. For a replayed one what this method returned then; {} where that is
+                not known.
 
         Returns:
             What the algorithm must know of the suggestion beside its configuration (JSON), None for nothing.
@@ -141,7 +150,8 @@ class AskTell(Searcher):
     def tell(
         self, number: int, unit: Unit, active: Active, losses: tuple[float, ...], extra: dict[str, float]
     ) -> None:
-        """Suggestion `number` gave these finite losses (one a metric, to minimise); `extra` has what `reads` names."""
+        """Suggestion `number` gave these finite losses (one a metric, to minimise); `extra` has what `reads`
+        names."""
 
     def lost(self, number: int) -> None:
         """Suggestion `number` will give no result."""
@@ -156,7 +166,8 @@ class AskTell(Searcher):
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:
-        """Take over the Tuner's metric, mode and space; False where this searcher already has another space."""
+        """Take over the Tuner's metric, mode and space; False where this searcher already has another
+        space."""
         if metric is not None or mode is not None:
             self._set_objectives(
                 metric if metric is not None else self._metric, mode if mode is not None else self._mode
@@ -190,7 +201,8 @@ class AskTell(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell the algorithm, or lose the trial if it failed, has no finite metric or ended before the gate."""
+        """Tell the algorithm, or lose the trial if it failed, has no finite metric or ended before the
+        gate."""
         trial = self._trials.get(trial_id)
         if trial is None or not trial.open:
             return
@@ -226,7 +238,8 @@ class AskTell(Searcher):
         if state.get("format") != FORMAT or state.get("algorithm") != type(self).__name__:
             raise ValueError(
                 f"{checkpoint_path} was saved by {state.get('algorithm')} (format {state.get('format')}); "
-                f"this is {type(self).__name__} (format {FORMAT}): restore it with the algorithm that saved it"
+                f"this is {type(self).__name__} (format {FORMAT}): "
+                "restore it with the algorithm that saved it"
             )
         self._reset()
         self._saved = state
@@ -299,11 +312,13 @@ class AskTell(Searcher):
     def _replay(self, state: dict[str, Any]) -> None:
         if state.get("space", self._fingerprint()) != self._fingerprint():
             raise ValueError(
-                f"the saved {type(self).__name__} searched another space; restore it with the space it was saved with"
+                f"the saved {type(self).__name__} searched another space; "
+                "restore it with the space it was saved with"
             )
         if state["seed"] != self.seed:
             raise ValueError(
-                f"the saved {type(self).__name__} has seed {state['seed']}, this one {self.seed}; give them the same"
+                f"the saved {type(self).__name__} has seed {state['seed']}, "
+                f"this one {self.seed}; give them the same"
             )
         for kind, trial_id, *rest in state["events"]:
             match kind:
@@ -348,11 +363,13 @@ class AskTell(Searcher):
         )
 
     def _losses(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
-        """The losses to minimise; None where one is missing or not finite, or the trial ended before the gate."""
+        """The losses to minimise; None where one is missing or not finite, or the trial ended before the
+        gate."""
         if self.max_t is not None:
             if self.time_attr not in result:
                 raise ValueError(
-                    f"results have no {self.time_attr!r}, by which max_t is measured{nearest(self.time_attr, result)}"
+                    f"results have no {self.time_attr!r}, "
+                    f"by which max_t is measured{nearest(self.time_attr, result)}"
                 )
             if result[self.time_attr] < self.max_t / 2:
                 return None
@@ -385,7 +402,8 @@ def _look_up(result: Mapping[str, Any], metric: str) -> Any:
 def _remove_conditionals(config: dict[str, Any]) -> None:
     """Take every `when` out of Ray's own copy of the param_space, in place.
 
-    Ray merges a suggestion into that copy, so that an inactive parameter would reach the trainable as a `Conditional` object.
+    Ray merges a suggestion into that copy, so that an inactive parameter would reach the trainable as a
+    `Conditional` object.
     """
     for name, value in list(config.items()):
         if isinstance(value, Conditional):

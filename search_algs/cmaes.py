@@ -1,7 +1,8 @@
-"""Covariance matrix adaptation: Optuna's `CmaEsSampler` (Hansen 2016, arXiv:1604.00772, by the package cmaes).
+"""Covariance matrix adaptation: Optuna's `CmaEsSampler` (Hansen 2016, arXiv:1604.00772, by the package
+cmaes).
 
-Numbers only: categories and parameters that are not always there are drawn at random, as is everything while fewer than two
-numbers are searched. One objective. Cost: a few ms a suggestion.
+Numbers only: categories and parameters that are not always there are drawn at random, as is everything while
+fewer than two numbers are searched. One objective. Cost: a few ms a suggestion.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ class Cmaes(OptunaSampler):
         popsize: points a generation; None: 4 + floor(3 ln d).
         use_separable_cma: a diagonal covariance, for many dimensions.
         with_margin: keeps integers from freezing (Hamano et al. 2022, arXiv:2205.13482).
-        lr_adapt: adapts the learning rate, for noisy or many-peaked losses (Nomura et al. 2023, arXiv:2304.03473).
+        lr_adapt: adapts the learning rate, for noisy or many-peaked losses (Nomura et al. 2023,
+            arXiv:2304.03473).
     """
 
     several_objectives = False

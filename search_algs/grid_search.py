@@ -10,7 +10,8 @@ from search_algs.ask_tell import Active, AskTell, Exhausted, Unit
 
 
 class GridSearch(AskTell):
-    """The first parameter changes slowest; points that break a constraint are skipped; SpaceError for continuous parameters."""
+    """The first parameter changes slowest; points that break a constraint are skipped; SpaceError for
+    continuous parameters."""
 
     several_objectives = True
     learns = False
@@ -32,12 +33,13 @@ class GridSearch(AskTell):
     def issued(self, number: int, unit: Unit, active: Active, memo: dict[str, Any] | None) -> dict[str, Any]:
         """Remember the place in the grid."""
         if memo is not None:
-            self._next = memo["next"]
+            self._next = memo.get("next", self._next)
         return {"next": self._next}
 
     @property
     def total(self) -> int:
-        """The number of points that no constraint forbids; counting them takes 20 microseconds a point of the grid."""
+        """The number of points that no constraint forbids; counting them takes 20 microseconds a point of the
+        grid."""
         self._begin()
         if self._total is None:
             self._total = (

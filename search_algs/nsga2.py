@@ -1,4 +1,5 @@
-"""Non-dominated sorting genetic algorithm II: Optuna's `NSGAIISampler` (Deb et al., IEEE TEC 6, 2002), for several objectives.
+"""Non-dominated sorting genetic algorithm II: Optuna's `NSGAIISampler` (Deb et al., IEEE TEC 6, 2002), for
+several objectives.
 
 Cost: a few ms a suggestion.
 """

@@ -1,12 +1,14 @@
 """Any sampler of Optuna 5, asked and told through a study of Optuna's own in memory.
 
-Every suggestion gets a fresh sampler, seeded from (seed, number), so that no sampler's hidden state needs saving; what a sampler keeps in
-the study (CMA-ES its distribution, NSGA-II its generations) is recorded in the suggestion's memo and put back on replay.
+Every suggestion gets a fresh sampler, seeded from (seed, number), so that no sampler's hidden state needs
+saving; what a sampler keeps in the study (CMA-ES its distribution, NSGA-II its generations) is recorded in
+the suggestion's memo and put back on replay.
 
-Numbers go to Optuna with their own distribution: floats linear or logarithmic, everything on a lattice as the integers k
-of value = k * q, choices as categories; what Optuna has no distribution for (normal, beta, weighted choices) as a latent
-uniform(0, 1). Parameters are defined by run: only active ones are asked for. With conditions TPE models a group of parameters
-that are always there together and each other one by itself; GP and CMA-ES model what is always there and draw the rest at random.
+Numbers go to Optuna with their own distribution: floats linear or logarithmic, everything on a lattice as the
+integers k of value = k * q, choices as categories; what Optuna has no distribution for (normal, beta,
+weighted choices) as a latent uniform(0, 1). Parameters are defined by run: only active ones are asked for.
+With conditions TPE models a group of parameters that are always there together and each other one by itself;
+GP and CMA-ES model what is always there and draw the rest at random.
 """
 
 from __future__ import annotations
@@ -126,10 +128,13 @@ class OptunaSampler(AskTell):
                 "trial": attrs,
                 "study": self._storage.study_attrs,
             }
-        if memo is None:  # drawn at random after too many rejections
+        if not memo:  # drawn at random after too many rejections, or nothing of Optuna's
             used = zip(self._parameters, unit.tolist(), active, strict=True)
             params = {p.name: p.param(u) for p, u, there in used if there}
-            memo = {"params": params, "failed": self._failed, "trial": {}, "study": self._storage.study_attrs}
+            asked = memo is None
+            memo = {"params": params, "failed": self._failed if asked else 0, "trial": {}, "study": {}}
+            if asked:
+                memo["study"] = self._storage.study_attrs
         else:
             for _ in range(memo["failed"]):
                 self._study.add_trial(create_trial(state=TrialState.FAIL))
@@ -177,7 +182,8 @@ class OptunaSampler(AskTell):
 
 
 class _Parameter:
-    """One dimension as Optuna sees it: its distribution and the way from a parameter to the unit interval and back."""
+    """One dimension as Optuna sees it: its distribution and the way from a parameter to the unit interval and
+    back."""
 
     def __init__(self, name: str, domain: Domain) -> None:
         self.name, self._domain = name, domain
@@ -237,7 +243,8 @@ class _Recorder(optuna.storages.InMemoryStorage):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Optuna says nothing below an error, and does not warn that parts of it are experimental; both only within."""
+    """Optuna says nothing below an error, and does not warn that parts of it are experimental; both only
+    within."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -263,6 +270,7 @@ def _find(sampler: Any) -> tuple[type[BaseSampler] | None, Callable[[int], BaseS
     if callable(sampler) and not isinstance(sampler, BaseSampler):
         return None, sampler
     raise ValueError(
-        f"sampler is {sampler!r}; give the name of a class in optuna.samplers or a function from a seed to a sampler, "
+        f"sampler is {sampler!r}; give the name of a class in optuna.samplers or a function "
+        "from a seed to a sampler, "
         "since every suggestion gets a fresh one"
     )

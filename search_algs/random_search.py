@@ -1,4 +1,5 @@
-"""Random search: every suggestion a uniform draw (Bergstra & Bengio, JMLR 13, 2012). Cost: 0.1 ms a suggestion at any n."""
+"""Random search: every suggestion a uniform draw (Bergstra & Bengio, JMLR 13, 2012). Cost: 0.1 ms a
+suggestion at any n."""
 
 from __future__ import annotations
 

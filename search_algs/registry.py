@@ -34,7 +34,8 @@ def names() -> list[str]:
 
 
 def load(name: str) -> type[AskTell]:
-    """The class of an algorithm; ValueError with the nearest name for an unknown one. The file's name will do too."""
+    """The class of an algorithm; ValueError with the nearest name for an unknown one. The file's name will do
+    too."""
     files = _files()
     file = files.get(name, name if name in files.values() else None)
     if file is None:
@@ -50,7 +51,8 @@ def load(name: str) -> type[AskTell]:
 
 
 def parameters(algorithm: type[AskTell] | str) -> dict[str, Parameter]:
-    """What can be set of an algorithm beside what all share (space, metric, mode, seed, constraints, max_t, time_attr)."""
+    """What can be set of an algorithm beside what all share (space, metric, mode, seed, constraints, max_t,
+    time_attr)."""
     cls = load(algorithm) if isinstance(algorithm, str) else algorithm
     docs = _argument_docs(cls.__doc__ or "")
     return {

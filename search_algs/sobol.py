@@ -1,6 +1,8 @@
-"""Sobol search: a scrambled low-discrepancy sequence (Sobol 1967; scrambling of Owen 1998), from `scipy.stats.qmc`.
+"""Sobol search: a scrambled low-discrepancy sequence (Sobol 1967; scrambling of Owen 1998), from
+`scipy.stats.qmc`.
 
-Points cover the cube more evenly than random ones, best after 2^k suggestions. Cost: 0.1 ms a suggestion at any n.
+Points cover the cube more evenly than random ones, best after 2^k suggestions. Cost: 0.1 ms a suggestion at
+any n.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from search_algs.ask_tell import Active, AskTell, Unit
 
 
 class Sobol(AskTell):
-    """One sequence a seed; points that break a constraint are passed over. Endless for practical purposes: 2^32 points."""
+    """One sequence a seed; points that break a constraint are passed over. Endless for practical purposes:
+    2^32 points."""
 
     several_objectives = True
     learns = False
@@ -39,5 +42,5 @@ class Sobol(AskTell):
     def issued(self, number: int, unit: Unit, active: Active, memo: dict[str, Any] | None) -> dict[str, Any]:
         """Remember the place in the sequence."""
         if memo is not None:
-            self._next = memo["next"]
+            self._next = memo.get("next", self._next + 1)
         return {"next": self._next}

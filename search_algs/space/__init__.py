@@ -1,9 +1,10 @@
 """Search spaces: what Ray Tune's domains describe, seen as the unit cube.
 
-`Space(param_space, constraints)` reads a (nested) dict of Ray's domains, of the further distributions here, of
-`when(parent, values, domain)` and of constants.
+`Space(param_space, constraints)` reads a (nested) dict of Ray's domains, of the further distributions here,
+of `when(parent, values, domain)` and of constants.
 """
 
+from search_algs.space.choices import Choice
 from search_algs.space.conditions import Condition, Conditional, when
 from search_algs.space.constraints import Constraint
 from search_algs.space.distributions import (
@@ -24,7 +25,7 @@ from search_algs.space.distributions import (
     q_uniform,
     weighted,
 )
-from search_algs.space.domains import Choice, Domain, Real, Stepped
+from search_algs.space.domains import Domain, Real, Stepped
 from search_algs.space.errors import SpaceError
 from search_algs.space.grid import Grid
 from search_algs.space.space import Dimension, Space

@@ -12,7 +12,8 @@ from ray.tune.search import sample as ray_sample
 class Conditional(ray_sample.Domain):
     """What `when` gives: a domain, constant or nested dict and the condition under which it is there.
 
-    It is a Ray `Domain` only so that Ray recognises it as something to be searched; Ray's own searcher cannot.
+    It is a Ray `Domain` only so that Ray recognises it as something to be searched; Ray's own searcher
+    cannot.
 
     Attributes:
         parent: dotted name of the parameter it depends on.
@@ -44,7 +45,8 @@ def when(parent: str, values: Any, domain: Any) -> Conditional:
 
     Args:
         parent: the other's dotted name (`"optimizer.name"`); it may be conditional itself.
-        values: one value, or a list, tuple, set or range of them. For a value that is a list itself: a list of lists.
+        values: one value, or a list, tuple, set or range of them. For a value that is a list itself: a list
+            of lists.
         domain: a domain, a constant, a nested dict of these, or another `when`.
     """
     several = isinstance(values, list | tuple | set | frozenset | range)

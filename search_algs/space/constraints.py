@@ -1,8 +1,8 @@
 """Constraints between parameters, written as text: `"batch_size * accumulate <= 1024"`.
 
-The text is parsed with `ast` and turned into closures, node by node, from a whitelist; nothing is ever evaluated by Python
-itself. Allowed are parameters' dotted names, numbers, strings, True, False, None, lists, + - * / // % **, comparisons
-(chained, `in`, `not in`), and, or, not, and the functions below.
+The text is parsed with `ast` and turned into closures, node by node, from a whitelist; nothing is ever
+evaluated by Python itself. Allowed are parameters' dotted names, numbers, strings, True, False, None, lists,
++ - * / // % **, comparisons (chained, `in`, `not in`), and, or, not, and the functions below.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ Values = Mapping[str, Any]
 Term = Callable[[Values], Any]
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "min": min, "max": max, "abs": abs, "log": math.log, "log2": math.log2, "log10": math.log10, "sqrt": math.sqrt,
-}  # fmt: skip
+    "min": min,
+    "max": max,
+    "abs": abs,
+    "log": math.log,
+    "log2": math.log2,
+    "log10": math.log10,
+    "sqrt": math.sqrt,
+}
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq,
     ast.NotEq: operator.ne, ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
@@ -61,7 +67,8 @@ class Constraint:
             raise ValueError(f"{self.text[:40]!r}... is too deeply nested") from error
         if not isinstance(tree.body, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Name | ast.Attribute):
             raise ValueError(
-                f"{self.text!r} is neither true nor false; compare it with something, e.g. '{self.text} <= 1024'"
+                f"{self.text!r} is neither true nor false; "
+                f"compare it with something, e.g. '{self.text} <= 1024'"
             )
         if not self.names:
             raise ValueError(f"{self.text!r} names no parameter, so that it would always or never hold")
@@ -69,8 +76,8 @@ class Constraint:
     def holds(self, values: Values) -> bool:
         """Whether it holds at `{name: value}`; true where one of its names is absent (inactive).
 
-        Arithmetic that has no result (a division by zero, the logarithm of a negative number) counts as broken.
-        ValueError where values of different kinds are compared.
+        Arithmetic that has no result (a division by zero, the logarithm of a negative number) counts as
+        broken. ValueError where values of different kinds are compared.
         """
         for name in self.names:
             if name not in values:
@@ -128,7 +135,8 @@ class Constraint:
                 function, terms = FUNCTIONS[name], [self._read(one) for one in arguments]
                 return lambda values: function(*(term(values) for term in terms))
         raise ValueError(
-            f"{self.text!r} contains {ast.unparse(node)!r} ({type(node).__name__}), which is not allowed; allowed are names, "
+            f"{self.text!r} contains {ast.unparse(node)!r} ({type(node).__name__}), "
+            "which is not allowed; allowed are names, "
             f"numbers, strings, lists, + - * / // % **, comparisons, in, and, or, not, {', '.join(FUNCTIONS)}"
         )
 

@@ -1,7 +1,8 @@
 """Distributions beyond Ray's, with exactly W&B's semantics, usable in any Tune `param_space`.
 
-`round(r / q) * q` is not clipped to the bounds, and is an int if and only if q is one. Two defects of W&B's own sampler
-are not copied: an `int_uniform` never goes below its minimum, and a choice at u = 0 is its first value.
+`round(r / q) * q` is not clipped to the bounds, and is an int if and only if q is one. Two defects of W&B's
+own sampler are not copied: an `int_uniform` never goes below its minimum, and a choice at u = 0 is its first
+value.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 from ray.tune.search import sample as ray_sample
 
-from search_algs.space.domains import Choice, Domain, Real, Stepped
+from search_algs.space.choices import Choice
+from search_algs.space.domains import Domain, Real, Stepped
 from search_algs.space.laws import Beta, Law, LogNormal, LogUniform, Normal, Uniform
 
 
@@ -143,6 +145,7 @@ def _rounded(law: Law, q: float) -> Distribution:
 def _exponents(low: float, high: float) -> tuple[float, float]:
     if not (abs(low) <= 700 and abs(high) <= 700):
         raise ValueError(
-            f"exp({low}) to exp({high}) overflows; the bounds of log_uniform are exponents, use log_uniform_values"
+            f"exp({low}) to exp({high}) overflows; the bounds of log_uniform are exponents, "
+            "use log_uniform_values"
         )
     return math.exp(low), math.exp(high)

@@ -10,8 +10,9 @@ from typing import Any
 
 from ray.tune.search import sample as ray_sample
 
+from search_algs.space.choices import Choice
 from search_algs.space.distributions import Distribution, integers
-from search_algs.space.domains import Choice, Domain, Real, Stepped
+from search_algs.space.domains import Domain, Real, Stepped
 from search_algs.space.laws import LogUniform, Normal, Uniform
 
 
@@ -34,11 +35,15 @@ def read(domain: ray_sample.Domain) -> Domain:
             return _integers(domain, sampler, q)
         case ray_sample.Function():
             raise ValueError(
-                "tune.sample_from cannot be searched, for nothing is known of its values; use when(parent, values, domain) "
-                "for a parameter that depends on another, and a constraint such as 'a * b <= 1024' for forbidden combinations"
+                "tune.sample_from cannot be searched, for nothing is known of its values; "
+                "use when(parent, values, "
+                "domain) "
+                "for a parameter that depends on another, "
+                "and a constraint such as 'a * b <= 1024' for forbidden combinations"
             )
     raise ValueError(
-        f"{type(domain).__name__} is unknown; use tune.uniform, loguniform, randint, choice, ... or search_algs.space.normal, "
+        f"{type(domain).__name__}"
+        " is unknown; use tune.uniform, loguniform, randint, choice, ... or search_algs.space.normal, "
         "beta, weighted, ..."
     )
 
@@ -64,7 +69,8 @@ def _integers(domain: Any, sampler: Any, q: float | None) -> Domain:
         first, last = math.ceil(domain.lower), math.ceil(domain.upper) - 1  # Ray's upper bound is exclusive
         if last < first:
             raise ValueError(
-                f"there is no integer from {domain.lower} to below {domain.upper}; Ray's upper bound is exclusive, "
+                f"there is no integer from {domain.lower} to below {domain.upper}; "
+                "Ray's upper bound is exclusive, "
                 "search_algs.space.int_uniform's is not"
             )
     else:

@@ -1,7 +1,8 @@
 """Every configuration of a discrete space as a lazy sequence: its length and any item, nothing in between.
 
-With conditions the number of configurations is no plain product. The parameters on which others depend are enumerated first; each
-assignment of theirs is a branch, in which the remaining active parameters do form a plain product.
+With conditions the number of configurations is no plain product. The parameters on which others depend are
+enumerated first; each assignment of theirs is a branch, in which the remaining active parameters do form a
+plain product.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from search_algs.space.domains import Choice, Domain, Real, key
+from search_algs.space.choices import Choice, key
+from search_algs.space.domains import Domain, Real
 from search_algs.space.errors import SpaceError
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ class Grid(Sequence[dict[str, Any]]):
 
     def __init__(self, space: Space) -> None:
         endless = [
-            f"{d.name}: it has endlessly many values ({d.domain.describe()}); a grid needs tune.choice, tune.grid_search, "
+            f"{d.name}: it has endlessly many values ({d.domain.describe()}); "
+            "a grid needs tune.choice, tune.grid_search, "
             "tune.randint or a quantised range with bounds" for d in space.dimensions if d.domain.size is None
         ]  # fmt: skip
         if endless:

@@ -1,7 +1,8 @@
 """One-dimensional laws: the inverse of the distribution function and the function itself, for single floats.
 
-Notation: u in [0, 1] is the unit coordinate, x the value, `ppf(u) = x` the inverse distribution function, `cdf(x) = u`.
-Plain floats, not arrays: a suggestion decodes one point, where a NumPy call costs more than the arithmetic.
+Notation: u in [0, 1] is the unit coordinate, x the value, `ppf(u) = x` the inverse distribution function,
+`cdf(x) = u`. Plain floats, not arrays: a suggestion decodes one point, where a NumPy call costs more than the
+arithmetic.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import ClassVar
 from scipy import special
 
 TAIL = 7.1
-"""Standard deviations that an unbounded law reaches (the unit interval is resolved to 2^-40, see domains.py)."""
+"""Standard deviations that an unbounded law reaches (the unit interval is resolved to 2^-40, see
+domains.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ class LogNormal:
             raise ValueError(f"mu = {self.mu} must be finite and sigma = {self.sigma} positive and finite")
         if abs(self.mu) + TAIL * self.sigma > 700:
             raise ValueError(
-                f"exp({self.mu} + 7 * {self.sigma}) overflows; mu and sigma belong to the logarithm of the value"
+                f"exp({self.mu} + 7 * {self.sigma}) overflows; mu and sigma belong to the "
+                "logarithm of the value"
             )
 
     def ppf(self, u: float) -> float:

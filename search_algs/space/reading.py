@@ -1,4 +1,5 @@
-"""A `param_space` read into dimensions, constants and the conditions between them; every mistake is noted, none stops the reading."""
+"""A `param_space` read into dimensions, constants and the conditions between them; every mistake is noted,
+none stops the reading."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ from typing import Any
 
 from ray.tune.search import sample as ray_sample
 
+from search_algs.space.choices import Choice, key
 from search_algs.space.conditions import Condition, Conditional
-from search_algs.space.domains import Choice, Domain, key
+from search_algs.space.domains import Domain
 from search_algs.space.from_ray import read
 from search_algs.space.nearest import nearest
 from search_algs.space.subspaces import has_domains, is_grid_search, label
@@ -19,7 +21,8 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A condition not yet looked up: `option` is the number of a choice's option, else `values` are the parent's."""
+    """A condition not yet looked up: `option` is the number of a choice's option, else `values` are the
+    parent's."""
 
     parent: str
     values: tuple[Any, ...] = ()
@@ -75,7 +78,8 @@ class Reading:
     def _conditional(self, node: Conditional, path: Path, guards: tuple[Guard, ...]) -> None:
         if not isinstance(node.parent, str) or not node.values:
             self.problems.append(
-                f"{'.'.join(path)}: when({node.parent!r}, {list(node.values)}) needs a name and at least one value"
+                f"{'.'.join(path)}: when({node.parent!r}, {list(node.values)}) needs "
+                "a name and at least one value"
             )
             return
         self.walk(node.domain, path, (*guards, Guard(node.parent, node.values)))
@@ -98,7 +102,8 @@ class Reading:
                 wrong = [one for one in parts if has_domains(one) and not isinstance(one, dict)]
                 if wrong:
                     raise ValueError(
-                        f"the option {wrong[0]!r} holds domains; make it a dict such as {{'name': ..., 'lr': ...}}"
+                        f"the option {wrong[0]!r} holds domains; "
+                        f"make it a dict such as {{'name': ..., 'lr': ...}}"
                     )
                 labels = tuple(label(one) if has_domains(one) else one for one in parts)
                 found: Domain = Choice(labels, subspaces=parts)
@@ -116,7 +121,8 @@ class Reading:
 def look_up(
     guard: Guard, domains: Mapping[str, Domain], constants: Mapping[str, Any]
 ) -> tuple[Condition, frozenset[Any]] | bool:
-    """The condition with the parent's marks (a choice's option numbers, else values), or a plain truth for a constant parent.
+    """The condition with the parent's marks (a choice's option numbers, else values), or a plain truth for a
+    constant parent.
 
     ValueError where there is no such parent or it can never have such a value.
     """
@@ -124,7 +130,8 @@ def look_up(
         if guard.parent in constants:
             return Choice(guard.values).accepts(constants[guard.parent])
         raise ValueError(
-            f"when({guard.parent!r}, ...): there is no parameter {guard.parent!r}{nearest(guard.parent, [*domains, *constants])}"
+            f"when({guard.parent!r}, ...): there is no parameter {guard.parent!r}"
+            f"{nearest(guard.parent, [*domains, *constants])}"
         )
     parent = domains[guard.parent]
     if isinstance(parent, Choice):
@@ -141,7 +148,8 @@ def look_up(
         return Condition(guard.parent, guard.values), frozenset(marks)
     if parent.size is None and parent.kind == "float":
         raise ValueError(
-            f"when({guard.parent!r}, ...): {guard.parent} is continuous, so that it never has a given value; make it a choice"
+            f"when({guard.parent!r}, ...): {guard.parent} is continuous, "
+            "so that it never has a given value; make it a choice"
         )
     for value in guard.values:
         if not parent.accepts(value):

@@ -1,8 +1,9 @@
 """The search space: from a Ray Tune `param_space` to the unit cube and back.
 
-A configuration is a nested dict as the trainable gets it. A point is a vector of the unit cube, one coordinate a dimension, and a
-mask that says which dimensions are active in it. Decoding is on the path of every suggestion (PSO budgets 1 ms for all):
-it is plain Python over a precomputed plan, about 2 microseconds a parameter.
+A configuration is a nested dict as the trainable gets it. A point is a vector of the unit cube, one
+coordinate a dimension, and a mask that says which dimensions are active in it. Decoding is on the path of
+every suggestion (PSO budgets 1 ms for all): it is plain Python over a precomputed plan, about 2 microseconds
+a parameter.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from search_algs.space.choices import Choice
 from search_algs.space.conditions import Condition
 from search_algs.space.constraints import Constraint
-from search_algs.space.domains import Choice, Domain
+from search_algs.space.domains import Domain
 from search_algs.space.errors import SpaceError
 from search_algs.space.grid import Grid
 from search_algs.space.nearest import nearest
@@ -35,7 +37,8 @@ class Dimension:
     """One searched parameter."""
 
     name: str
-    """Its path joined with dots; with [i] behind it where option i of a choice repeats another option's key."""
+    """Its path joined with dots; with [i] behind it where option i of a choice repeats another option's
+    key."""
     path: Path
     domain: Domain
     conditions: tuple[Condition, ...] = ()
@@ -109,7 +112,8 @@ class Space:
 
     @property
     def size(self) -> int | None:
-        """The number of configurations, constraints aside; None where a parameter has endlessly many values."""
+        """The number of configurations, constraints aside; None where a parameter has endlessly many
+        values."""
         return None if any(d.domain.size is None for d in self.dimensions) else len(self.grid())
 
     def decode(self, unit: ArrayLike) -> dict[str, Any]:
@@ -120,7 +124,8 @@ class Space:
     def encode(self, config: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The point of a configuration and the mask of its active dimensions; inactive coordinates are 0.5.
 
-        Numbers beyond their bounds count as the bound. ValueError for a missing parameter or a value that is no option.
+        Numbers beyond their bounds count as the bound. ValueError for a missing parameter or a value that is
+        no option.
         """
         unit, active = [0.5] * len(self), [False] * len(self)
         marks: list[Any] = [None] * len(self)
@@ -165,20 +170,24 @@ class Space:
         return [one.text for one in self.constraints if not one.holds(values)]
 
     def sample(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """A uniform random point that breaks no constraint; ValueError names the constraints if none is found."""
+        """A uniform random point that breaks no constraint; ValueError names the constraints if none is
+        found."""
         for _ in range(DRAWS):
             unit = rng.random(len(self))
             if not self.constraints or not self.violated(self.decode(unit)):
                 return unit
         raise ValueError(
-            f"none of {DRAWS} random configurations obeys the constraints {[one.text for one in self.constraints]}; "
+            f"none of {DRAWS} random configurations "
+            f"obeys the constraints {[one.text for one in self.constraints]}; "
             "loosen one, or widen the ranges of the parameters in it"
         )
 
     def repair(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The configuration made valid: numbers clipped, conditional parameters added (at the middle) or dropped.
+        """The configuration made valid: numbers clipped, conditional parameters added (at the middle) or
+        dropped.
 
-        What the space does not know is kept as it is. Constraints are not repaired: ask `violated`. ValueError for a value that is no option.
+        What the space does not know is kept as it is. Constraints are not repaired: ask `violated`.
+        ValueError for a value that is no option.
         """
         values: list[Any] = [None] * len(self)
         marks: list[Any] = [None] * len(self)
@@ -202,7 +211,8 @@ class Space:
         return repaired
 
     def grid(self) -> Grid:
-        """Every configuration, constraints aside, as a lazy sequence; SpaceError names the continuous parameters."""
+        """Every configuration, constraints aside, as a lazy sequence; SpaceError names the continuous
+        parameters."""
         return Grid(self)
 
     def describe(self) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Options of a choice that are dicts with domains inside: each is a space of its own under the choice.
 
-The option itself is represented by its `label`, its constants without the domains; the domains within it become
-dimensions that are active while the option is chosen. `fits` finds the option again that a configuration shows.
+The option itself is represented by its `label`, its constants without the domains; the domains within it
+become dimensions that are active while the option is chosen. `fits` finds the option again that a
+configuration shows.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any
 
 from ray.tune.search import sample as ray_sample
 
+from search_algs.space.choices import Choice, key, loose_key
 from search_algs.space.conditions import Conditional
-from search_algs.space.domains import Choice, Domain, key, loose_key
+from search_algs.space.domains import Domain
 from search_algs.space.from_ray import read
 
 
@@ -47,8 +49,8 @@ def label(node: dict[str, Any]) -> dict[str, Any]:
 def find(options: tuple[Any, ...], value: Any) -> int | None:
     """Number of the option, dicts with domains among them, that a configuration shows; None where none fits.
 
-    Where several fit, one whose numbers come back exactly wins over one that merely has them within its bounds, and this
-    over one that has only the same shape.
+    Where several fit, one whose numbers come back exactly wins over one that merely has them within its
+    bounds, and this over one that has only the same shape.
     """
     for strictness in ("exact", "bounds", "shape"):
         for index, option in enumerate(options):

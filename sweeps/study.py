@@ -21,12 +21,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from search_algs.space import Domain
 from sweeps import lines
 from sweeps.storage import Folder
 from sweeps.trials_table import look_up
@@ -206,3 +212,18 @@ def _shown(value: Any, distribution: BaseDistribution) -> tuple[Any] | None:
         text = value if isinstance(value, str) else lines.encode({"": value})[4:-1]
         return (text,) if text in distribution.choices else None
     return (value,) if isinstance(value, (int, float)) and distribution._contains(float(value)) else None
+
+
+def distribution(domain: Domain) -> BaseDistribution | None:
+    """How Optuna shows the values of a parameter; None where none of its distributions can."""
+    if domain.kind == "categorical":
+        options = [domain.from_unit((k + 0.5) / domain.size) for k in range(domain.size or 0)]
+        plain = all(isinstance(v, str | int | float | bool) or v is None for v in options)
+        return CategoricalDistribution(options if plain else [lines.encode({"": v}) for v in options])
+    low, high = domain.from_unit(0.0), domain.from_unit(1.0)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    log = domain.log and low > 0
+    if domain.kind == "int":
+        return IntDistribution(int(low), int(high), log=log)
+    return FloatDistribution(float(low), float(high), log=log)

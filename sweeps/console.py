@@ -1,0 +1,204 @@
+"""What a person sees while a sweep runs: one line a finished trial, one line of progress, what to type next.
+
+On a terminal the progress line is redrawn in place; elsewhere it is printed every half minute.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console as Terminal
+from rich.live import Live
+from rich.text import Text
+
+from sweeps.spec import Sweep
+from sweeps.storage import Folder, without_secrets
+
+if TYPE_CHECKING:
+    from sweeps.conductor import Conductor
+    from sweeps.run import Outcome
+
+REDRAW_S, REPEAT_S = 0.25, 30.0
+MARKS = {"completed": "[green]done   [/]", "stopped": "[yellow]stopped[/]", "failed": "[red]failed [/]"}
+
+
+class Console:
+    """The console of one run.
+
+    Args:
+        sweep, folder: what runs and where its results go.
+        quiet: print nothing.
+    """
+
+    def __init__(self, sweep: Sweep, folder: Folder, *, quiet: bool) -> None:
+        self.sweep, self.where = sweep, without_secrets(folder.uri)
+        self.terminal = Terminal(quiet=quiet, highlight=False)
+        self.live: Live | None = None
+        self.started = self.drawn = time.monotonic()
+        self.configs: dict[str, Mapping[str, Any]] = {}
+        self.last: dict[str, float] = {}
+        self.iterations: dict[str, int] = {}
+        self.best: tuple[float, str] | None = None
+        self.faults: dict[str, int] = {}
+        self.ended_now = 0
+        self.searched = {d.name for d in sweep.search_space().dimensions}
+
+    # ---- events ---------------------------------------------------------------------------------------------
+
+    def fold(self, event: Mapping[str, Any]) -> None:
+        """One event of the journal."""
+        kind, trial = event["event"], event.get("trial", "")
+        if kind == "suggested":
+            self.configs[trial] = event["config"]
+        elif kind == "reported":
+            value = event["metrics"].get(self.sweep.metrics[0])
+            self.iterations[trial] = event["iteration"]
+            if isinstance(value, int | float) and math.isfinite(value):
+                self.last[trial] = float(value)
+        elif kind == "copied":
+            self.configs[trial] = event["config"]
+            self._say(f"{trial}  [cyan]copies [/]  {event['donor']} as of {event['donor_iteration']}")
+        elif kind == "failed":
+            self._say(f"{trial}  [red]crashed[/]  tried again: {_last(event['error'])}")
+        elif kind == "ended":
+            self._ended(trial, event["state"], event.get("reason"))
+
+    def _ended(self, trial: str, state: str, reason: str | None) -> None:
+        self.ended_now += 1
+        value, iterations = self.last.pop(trial, None), self.iterations.pop(trial, 0)
+        config = self.configs.pop(trial, {})
+        if state == "failed":
+            self._failure(trial, reason or "without a reason")
+            return
+        star = ""
+        if value is not None and self._better(value):
+            self.best, star = (value, trial), " [bold]best[/]"
+        shown = f"{self.sweep.metrics[0]} {value:.5g}" if value is not None else ""
+        words = " ".join(f"{name}={_short(v)}" for name, v in _leaves(config) if name in self.searched)
+        self._say(f"{trial}  {MARKS[state]}  {iterations:>4} it  {shown}{star}  [dim]{words}[/]")
+
+    def _failure(self, trial: str, reason: str) -> None:
+        """The first of its kind with its last lines, the others counted."""
+        short = _last(reason)
+        self.faults[short] = count = self.faults.get(short, 0) + 1
+        if count > 1:
+            self._say(f"{trial}  {MARKS['failed']}  the same, {count} times now: {_escape(short)}")
+            return
+        self._say(f"{trial}  {MARKS['failed']}  {_escape(short)}")
+        for line in reason.splitlines()[:-1][-8:]:
+            self._say(f"         [dim]{_escape(line)}[/]")
+
+    def _better(self, value: float) -> bool:
+        if self.best is None:
+            return True
+        return value > self.best[0] if self.sweep.modes[0] == "max" else value < self.best[0]
+
+    # ---- progress -------------------------------------------------------------------------------------------
+
+    def starting(self) -> None:
+        """Before Ray starts."""
+        sweep = self.sweep
+        workers = f"{sweep.ranks} rank{'s' * (sweep.ranks > 1)} a trial, {sweep.cpus_per_rank:g} CPU"
+        workers += f" and {sweep.gpus_per_rank:g} GPU each" if sweep.gpus_per_rank else " each"
+        trials = f"{sweep.trials} trials" if sweep.trials else "every point of the grid"
+        search, scheduler = sweep.search_choice[0], sweep.scheduler_choice[0]
+        self._say(f"[bold]{sweep.name}[/]  {trials}, {search} search, {scheduler} scheduler, {workers}")
+        self._say(f"[dim]results in {self.where}; starting Ray ...[/]")
+
+    def tick(self, now: float, conductor: "Conductor") -> None:
+        """Redraw the progress line if it is time."""
+        if self.terminal.quiet or now - self.drawn < (REDRAW_S if self.terminal.is_terminal else REPEAT_S):
+            return
+        self.drawn = now
+        line = self._progress(now, conductor)
+        if not self.terminal.is_terminal:
+            self._say(line)
+            return
+        if self.live is None:
+            self.live = Live(console=self.terminal, auto_refresh=False, transient=True)
+            self.live.start()
+        self.live.update(Text.from_markup(line), refresh=True)
+
+    def _progress(self, now: float, conductor: "Conductor") -> str:
+        states, total = conductor.history.states, conductor.trials
+        done = sum(states.values())
+        words = [f"{done}/{total if total is not None else '?'} trials"]
+        running = len(conductor.history.unfinished)
+        words += [f"{running} under way"] if running else []
+        words += [f"[red]{states['failed']} failed[/]"] if states.get("failed") else []
+        if self.best:
+            words.append(f"best {self.sweep.metrics[0]} {self.best[0]:.5g} ({self.best[1]})")
+        elapsed = now - self.started
+        if total is not None and self.ended_now:
+            words.append(f"{_span(elapsed / self.ended_now * (total - done))} left")
+        return f"[dim]{_span(elapsed)}[/]  " + "  ".join(words)
+
+    def interrupted(self) -> None:
+        """Ctrl-C was seen."""
+        self._say("stopping; what was reported is kept (Ctrl-C again: at once)")
+
+    def close(self) -> None:
+        """Take the progress line away, however the run ends."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def ended(self, outcome: "Outcome") -> None:
+        """The last words: how it ended, the best, and what to type next."""
+        self.close()
+        results = outcome.results
+        counts = ", ".join(f"{n} {state}" for state, n in results.status().items() if n)
+        self._say(f"[bold]{_ENDS[outcome.why]}[/] after {_span(time.monotonic() - self.started)}: {counts}")
+        if outcome.fault:
+            self._say(f"[red]{_escape(outcome.fault)}[/]")
+        best = results.best
+        if best is not None and best.value is not None:
+            config = " ".join(f"{k}={_short(v)}" for k, v in _leaves(best.config) if k in self.searched)
+            self._say(f"best {self.sweep.metrics[0]} [bold]{best.value:.5g}[/] by {best.id}: {config}")
+        verb = "best" if outcome.why == "finished" else "resume"
+        self._say(f"next: [bold]starling {verb} {self.where}[/]")
+
+    def _say(self, markup: str) -> None:
+        self.terminal.print(markup, soft_wrap=True)
+
+
+_ENDS = {
+    "finished": "finished",
+    "interrupted": "interrupted",
+    "failures": "stopped: too many trials failed",
+    "metric": "stopped: the metric is not reported",
+    "target": "finished: the target is reached",
+    "time_budget": "stopped: the time budget is used up",
+    "stopped": "stopped",
+}
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in config.items():
+        found += _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+    return found
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else _escape(str(value))
+
+
+def _last(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def _span(seconds: float) -> str:
+    """A span of time in two units at most: `42s`, `3m10s`, `2h05m`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

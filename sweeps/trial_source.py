@@ -1,0 +1,202 @@
+"""Where Ray Tune's trials come from, and the loop that runs them.
+
+Ray's own restore forgets the scheduler and repeats trials (ray-project/ray#30838). So the sweep's journal decides:
+`TrialSource` hands Ray the unfinished trials of the journal under their old ids, with their checkpoints, then new
+suggestions. This file, `sweeps.judge` and `sweeps.rehearsal` are the only ones that use private names of Ray;
+`tests/sweeps/test_ray_canary.py` names them all, and fails when an upgrade changes one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.fs
+from ray import tune
+from ray.train._internal.session import _TrainingResult
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Experiment, Trial
+from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
+from ray.tune.search.search_algorithm import SearchAlgorithm
+
+from sweeps.history import TrialRecord
+from sweeps.judge import NOOP, PAUSE, Judge
+from sweeps.rehearsal import rehearse
+
+if TYPE_CHECKING:
+    from sweeps.conductor import Conductor
+
+
+class TrialSource(SearchAlgorithm):
+    """Hands trials to Ray: unfinished ones first, then what the search algorithm suggests.
+
+    Not a `SearchGenerator`: Ray would refuse that beside PBT, and would make up ids and lose configurations.
+    """
+
+    def __init__(self, conductor: "Conductor", filesystem: pyarrow.fs.FileSystem, folder: str) -> None:
+        self.conductor = conductor
+        self.filesystem, self.folder = filesystem, folder
+        self.live: dict[str, Trial] = {}
+        self.waiting: list[Trial] = []
+        self.searcher = _Pausable()
+
+    def add_configurations(self, experiments: Any) -> None:
+        """Ray's start: the specification of every trial is known, so the past can be replayed."""
+        self._spec = (experiments[0] if isinstance(experiments, list) else experiments).spec
+        self._parser = _make_parser()
+        rehearse(self.conductor, self)
+        self.waiting = [self._resumed(trial) for trial in self.live.values()]
+        if self.conductor.copies:  # who must repeat steps does so before anybody looks at its checkpoint
+            self.waiting.sort(key=lambda t: not self.conductor.history.trials[t.trial_id].behind)
+
+    def make(self, record: TrialRecord) -> Trial:
+        """A Ray trial for this record, without its checkpoint."""
+        trial = _create_trial_from_spec(
+            {**self._spec, "config": record.config},
+            self._parser,
+            evaluated_params={},
+            experiment_tag=record.id,
+            trial_id=record.id,
+        )
+        trial.storage.current_checkpoint_index = record.checkpoints - 1
+        self.live[record.id] = trial
+        return trial
+
+    def checkpoint(self, path: str) -> tune.Checkpoint:
+        """Ray's handle of a checkpoint whose path is relative to the sweep's folder."""
+        return tune.Checkpoint(f"{self.folder}/{path}", self.filesystem)
+
+    def _resumed(self, trial: Trial) -> Trial:
+        """The rehearsed trial as it enters Ray again: its configuration, checkpoint, counters and status."""
+        record = self.conductor.history.trials[trial.trial_id]
+        trial.set_config(record.config)
+        trial.storage.current_checkpoint_index = record.checkpoints - 1
+        result = None
+        if record.checkpoint is not None:
+            metrics = {  # with empty metrics the iteration would restart at 1
+                "training_iteration": record.checkpoint_iteration,
+                "time_total_s": record.metrics.get("time_total_s", 0.0),
+                "timesteps_total": 0,
+                "episodes_total": 0,
+            }
+            result = _TrainingResult(checkpoint=self.checkpoint(record.checkpoint), metrics=metrics)
+        trial.run_metadata.checkpoint_manager._latest_checkpoint_result = result
+        paused = record.decision in (PAUSE, NOOP) and not record.behind
+        trial.set_status(Trial.PAUSED if paused else Trial.PENDING)
+        return trial
+
+    def next_trial(self) -> Trial | None:
+        """Ray asks for work: None while all workers are busy, or when nothing is left."""
+        if self.conductor.stopping:
+            return None
+        records = self.conductor.history.trials
+        if self.waiting:
+            catching_up = self.conductor.copies and any(
+                t.trial_id in self.live and records[t.trial_id].behind for t in self._entered()
+            )
+            if catching_up and not records[self.waiting[0].trial_id].behind:
+                return None
+            return self.waiting.pop(0)
+        if sum(t.status in (Trial.PENDING, Trial.RUNNING) for t in self.live.values()) >= self.conductor.at_once:
+            return None
+        record = self.conductor.suggest()
+        return self.make(record) if record else None
+
+    def _entered(self) -> Iterator[Trial]:
+        outside = {t.trial_id for t in self.waiting}
+        return (t for t in self.live.values() if t.trial_id not in outside)
+
+    def is_finished(self) -> bool:
+        """Whether no further trial will come."""
+        return self.conductor.stopping or (not self.waiting and self.conductor.exhausted)
+
+    def set_finished(self) -> None:
+        """Ray ends the sweep before its time."""
+        self.conductor.stop("stopped")
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial ended: by itself, by its scheduler, or with an error after its last retry."""
+        trial = self.live.pop(trial_id)
+        if error:
+            self.conductor.judge.inner.on_trial_error(self.conductor.judge.view, trial)
+        self.conductor.ended(trial_id, reason(trial) if error else None, error=error)
+
+
+class _Pausable:
+    """What HyperBandForBOHB calls on a searcher; a paused trial takes no worker here anyway."""
+
+    def on_pause(self, trial_id: str) -> None:
+        """Nothing to do."""
+
+    def on_unpause(self, trial_id: str) -> None:
+        """Nothing to do."""
+
+
+def reason(trial: Trial) -> str:
+    """The last lines of the error, as Ray wrote it to the driver's own disk."""
+    try:
+        text = Path(trial.error_file).read_text()
+    except (OSError, TypeError):
+        return "its worker ended without a word"
+    return "\n".join(line.rstrip() for line in text.strip().splitlines()[-12:])
+
+class _Controller(TuneController):
+    """Ray's controller without its snapshot, which costs 10 kB a trial each time and is never read: the journal decides."""
+
+    def checkpoint(self, force: bool = False, wait: bool = False) -> None:
+        """Nothing."""
+
+
+def loop(
+    trainable: Any,
+    conductor: "Conductor",
+    *,
+    callbacks: Sequence[tune.Callback],
+    stopper: tune.Stopper,
+    filesystem: pyarrow.fs.FileSystem,
+    folder: str,
+    retries: int,
+    keep: int,
+    checkpoints: bool,
+    turn: Callable[[], None],
+) -> None:
+    """Ray Tune's loop until the sweep ends or the conductor stops it.
+
+    Its steps are those of `tune.run`, without that function's output, snapshots and second reading of every trial.
+
+    Args:
+        trainable: class or function, with its resources.
+        conductor: with its source and judge.
+        stopper, callbacks: who is asked and told.
+        filesystem, folder: the sweep's folder; trials are in `trials/` inside.
+        retries: of a crashed trial.
+        keep: checkpoints of a trial.
+        checkpoints: whether a class trainable saves after each report.
+        turn: called at every turn of the loop.
+    """
+    experiment = Experiment(
+        name="trials",
+        run=trainable,
+        stop=stopper,
+        storage_path=folder,
+        storage_filesystem=filesystem,
+        checkpoint_config=tune.CheckpointConfig(num_to_keep=keep, checkpoint_frequency=1 if checkpoints else 0),
+        trial_dirname_creator=lambda trial: trial.trial_id,
+        max_failures=retries,
+    )
+    controller = _Controller(
+        search_alg=conductor.source,
+        scheduler=conductor.judge,
+        stopper=experiment.stopper,
+        callbacks=list(callbacks),
+        trial_checkpoint_config=experiment.checkpoint_config,
+        storage=experiment.storage,
+        reuse_actors=True,
+    )
+    conductor.source.add_configurations([experiment])
+    controller.setup_experiments(experiments=[experiment], total_num_samples=conductor.trials or 0)
+    try:
+        while not controller.is_finished() and conductor.stopping is None:
+            controller.step()
+            turn()
+    finally:
+        controller.cleanup()

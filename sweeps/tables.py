@@ -49,7 +49,7 @@ class Tables:
             distributions: Optuna's distribution of each hyperparameter; None: no study.journal.
         """
         objectives = manifest.objectives
-        self._metrics = MetricsTable(folder)
+        self._metrics = MetricsTable(folder, ROWS)
         self._trials = TrialsTable(
             folder, manifest.parameters, objectives, flatten, manifest.rest.get("resources")
         )

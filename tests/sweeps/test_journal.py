@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+
 from sweeps import journal as module
 from sweeps import lines
 from sweeps.journal import Journal, exists, is_running, read
@@ -33,13 +34,25 @@ def test_events_come_back_in_order_with_their_running_numbers(tmp_path):
         assert next(journal.events()) == first
     with Journal.open(tmp_path / "s") as journal:
         journal.append("closed", why="finished")
-    assert [(e["n"], e["event"]) for e in read(tmp_path / "s")] == [(1, "opened"), (2, "suggested"), (3, "closed")]
+    assert [(e["n"], e["event"]) for e in read(tmp_path / "s")] == [
+        (1, "opened"),
+        (2, "suggested"),
+        (3, "closed"),
+    ]
 
 
 def test_every_finite_double_and_every_special_value_survives_bit_for_bit():
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2**63, 5000, dtype=np.int64) * 2 + rng.integers(0, 2, 5000)
-    floats = [float(x) for x in bits.view(np.float64)] + [0.0, -0.0, 5e-324, math.inf, -math.inf, math.nan, 1e308]
+    floats = [float(x) for x in bits.view(np.float64)] + [
+        0.0,
+        -0.0,
+        5e-324,
+        math.inf,
+        -math.inf,
+        math.nan,
+        1e308,
+    ]
     for flat in (True, False):
         back = lines.decode(lines.encode({"metrics": {"x": floats}}, flat=flat))["metrics"]["x"]
         for a, b in zip(floats, back, strict=True):
@@ -49,7 +62,8 @@ def test_every_finite_double_and_every_special_value_survives_bit_for_bit():
 @pytest.mark.parametrize("flat", [True, False])
 def test_what_json_lacks_survives(flat):
     value = {
-        "float": {"$float": "nan"}, "$x": 1, "deep": [{"a": math.inf}], "text": 'a"$float"b', "none": None, "flag": True,
+        "float": {"$float": "nan"}, "$x": 1, "deep": [{"a": math.inf}], "text": 'a"$float"b', "none": None,
+        "flag": True,
         "unicode": "é\ud800", "big": 2**70,
     }  # fmt: skip
     assert lines.decode(lines.encode(value, flat=flat)) == value
@@ -59,7 +73,13 @@ def test_what_json_lacks_survives(flat):
 
 def test_numpy_and_torch_scalars_are_numbers():
     torch = pytest.importorskip("torch")
-    given = {"a": np.float32(0.1), "b": np.int64(3), "c": np.bool_(True), "d": torch.tensor(0.5), "e": np.float64("nan")}
+    given = {
+        "a": np.float32(0.1),
+        "b": np.int64(3),
+        "c": np.bool_(True),
+        "d": torch.tensor(0.5),
+        "e": np.float64("nan"),
+    }
     back = lines.decode(lines.encode(given, flat=True))
     assert back["a"] == float(np.float32(0.1))
     assert (back["b"], back["c"], back["d"]) == (3, True, 0.5)
@@ -89,7 +109,9 @@ def test_a_torn_last_line_is_left_out_by_readers_and_cut_by_the_next_writer(tmp_
     whole = file.read_bytes()
     for cut in range(1, len(whole) - whole[:-1].rfind(b"\n") - 1):
         file.write_bytes(whole[:-cut])
-        assert len(list(read(tmp_path))) == 2 + (cut == 1)  # only the newline is missing: still a whole event to a reader
+        assert len(list(read(tmp_path))) == 2 + (
+            cut == 1
+        )  # only the newline is missing: still a whole event to a reader
     for tail in (b'{"n":4,"t":1', b"\0" * 100, b"garbage\n\0\0\n"):
         file.write_bytes(whole + tail)
         assert len(list(read(tmp_path))) == 3
@@ -127,7 +149,9 @@ def test_segments_are_sealed_and_reading_goes_over_all(tmp_path, monkeypatch):
 def test_a_second_driver_is_refused_while_the_first_lives(tmp_path):
     with Journal.open(tmp_path):
         assert is_running(tmp_path)
-        with pytest.raises(SweepInUse, match=rf"run by another driver \(host .*, pid {os.getpid()}, since .*wait for it"):
+        with pytest.raises(
+            SweepInUse, match=rf"run by another driver \(host .*, pid {os.getpid()}, since .*wait for it"
+        ):
             Journal.open(tmp_path)
     assert not is_running(tmp_path)
     Journal.open(tmp_path).close()
@@ -136,7 +160,9 @@ def test_a_second_driver_is_refused_while_the_first_lives(tmp_path):
 def test_kill_9_at_any_moment_loses_no_appended_event_and_frees_the_sweep(tmp_path):
     rng = random.Random(0)
     for round_ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
         time.sleep(rng.uniform(0, 0.1))

@@ -2,7 +2,7 @@
 
 Three parts, top down: `Crew` lives in the trial and speaks to all ranks at once; `RankActor` is the process
 of one rank; `Ranks` is what a task and the loop see of the others. torch is imported in the rank processes
-only.
+only. Longer than other files, so that everything that may hang or leak is here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 if TYPE_CHECKING:
     import torch
@@ -80,17 +82,7 @@ class Plan:
 class Crew:
     """The rank actors of one trial: kept over changes of config, stopped when one of them fails."""
 
-    def __init__(self, plan: Plan) -> None:
-        from ray.util.placement_group import get_current_placement_group
-        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
-        group = get_current_placement_group()
-        if group is None:
-            raise TrialFailed(
-                "the trial runs outside a placement group. Give Tune the class that `Program.trainable` "
-                "returns, "
-                "without other resources around it."
-            )
+    def __init__(self, plan: Plan, group: PlacementGroup) -> None:
         self.plan = plan
         self.folder: str | None = None
         # An empty head bundle may have been dropped from the group, so count from its end.
@@ -116,9 +108,7 @@ class Crew:
         store = None
         if len(self.actors) > 1:
             here = _own_address()
-            if all(
-                node == here for node, _ in places
-            ):  # one machine: nothing needs to listen for the meeting
+            if {node for node, _ in places} == {here}:  # one machine: they meet in a file, nothing listens
                 self.folder = tempfile.mkdtemp(prefix="starling-")
                 store = f"file://{self.folder}/store"
             else:
@@ -183,6 +173,8 @@ class Crew:
         if _died(worst):
             return f"{self._who(rank)} died: {_last_line(worst)}", worst
         cause = getattr(worst, "cause", None) or worst
+        if isinstance(cause, TrialFailed):
+            return str(cause), worst
         return f"{self._who(rank)} raised {type(cause).__name__}: {cause}", worst
 
     def _who(self, rank: int) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import ray
 from ray import tune
+from ray.util.placement_group import get_current_placement_group
 
 from trainables.engine import checkpoint
 from trainables.engine.ddp import Crew, Plan, TrialFailed
@@ -33,7 +34,7 @@ class Trial(tune.Trainable):
         self._wanted: dict[str, Any] = dict(config)
         self._built: dict[str, Any] | None = None
         self._fresh = True
-        self._crew: Crew | None = Crew(self.plan)
+        self._crew: Crew | None = self._new_crew()
 
     def step(self) -> dict[str, Any]:
         """Train up to the next report and evaluate.
@@ -73,6 +74,15 @@ class Trial(tune.Trainable):
             self._crew.stop()
             self._crew = None
 
+    def _new_crew(self) -> Crew:
+        group = get_current_placement_group()
+        if group is None:
+            raise TrialFailed(
+                "the trial runs outside a placement group. Give Tune the class that `Program.trainable` "
+                "returns, without other resources around it."
+            )
+        return Crew(self.plan, group)
+
     def _differences(self) -> set[str]:
         built = self._built or {}
         return {n for n in {*built, *self._wanted} if built.get(n, _ABSENT) != self._wanted.get(n, _ABSENT)}
@@ -85,7 +95,7 @@ class Trial(tune.Trainable):
             except TrialFailed:
                 self._crew = None
         if self._crew is None:
-            self._crew = Crew(self.plan)
+            self._crew = self._new_crew()
         self._built = None
         self._all("build", self._wanted)
         self._built, self._fresh = self._wanted, False

@@ -108,8 +108,8 @@ class SteppedPositiveRange(PositiveRange, Stepped):
 class Gaussian(Distribution):
     """Mean and standard deviation; sigma 0 makes a constant, as in W&B's schema."""
 
-    mu: FiniteFloat = 0.0
-    sigma: NonNegativeFloat = 1.0
+    mu: Number = 0.0
+    sigma: Number = Field(default=1.0, ge=0)
 
 
 class SteppedGaussian(Gaussian, Stepped):
@@ -119,8 +119,8 @@ class SteppedGaussian(Gaussian, Stepped):
 class Beta(Distribution):
     """The two shape parameters of a beta distribution on [0, 1]."""
 
-    a: FiniteFloat = Field(default=1.0, gt=0)
-    b: FiniteFloat = Field(default=1.0, gt=0)
+    a: Number = Field(default=1.0, gt=0)
+    b: Number = Field(default=1.0, gt=0)
 
 
 class SteppedBeta(Beta, Stepped):

@@ -188,10 +188,9 @@ def _domain(domain: Any) -> dict[str, Any]:
     if domain.size == 1 or (isinstance(domain, Real) and domain.low == domain.high):
         return {"values": [domain.low]}
     law = domain.law
+    name = _LAWS[type(law).__name__]
     if isinstance(domain, Real):
-        return {
-            "distribution": {"Uniform": "uniform", "LogUniform": "log_uniform_values"}.get(*_named(law))
-        } | _ends(law)
+        return {"distribution": name} | _ends(law)
     if not domain.nearest:
         ends = {"min": int(domain.low), "max": int(domain.high)}
         if domain.q == 1 and not domain.log:
@@ -200,16 +199,21 @@ def _domain(domain: Any) -> dict[str, Any]:
     if domain.bounds is not None:
         low, high = domain.bounds
         return {"distribution": "multiples", "min": low, "max": high, "q": domain.q, "log": domain.log}
-    name = {"Uniform": "q_uniform", "LogUniform": "q_log_uniform_values"}.get(
-        type(law).__name__, f"q_{_named(law)[1]}"
-    )
-    return {"distribution": name, **_ends(law), "q": int(domain.q) if domain.integer else float(domain.q)}
+    return {
+        "distribution": f"q_{name}",
+        **_ends(law),
+        "q": int(domain.q) if domain.integer else float(domain.q),
+    }
 
 
-def _named(law: Any) -> tuple[str, str]:
-    """A law's class, and W&B's word for it if it is unbounded or a beta."""
-    kind = type(law).__name__
-    return kind, {"Normal": "normal", "LogNormal": "log_normal", "Beta": "beta"}.get(kind, kind)
+_LAWS = {
+    "Uniform": "uniform",
+    "LogUniform": "log_uniform_values",
+    "Normal": "normal",
+    "LogNormal": "log_normal",
+    "Beta": "beta",
+}
+"""W&B's word for each law of `search_algs.space.laws`."""
 
 
 def _ends(law: Any) -> dict[str, float]:

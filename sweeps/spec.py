@@ -288,10 +288,11 @@ def load_program(trainable: Any, metrics: Sequence[str] = ()) -> Program:
         ValueError: No such trainable or script; says what there is.
     """
     import trainables
+    from trainables.program import Script, script
 
+    if isinstance(trainable, Script):
+        return cast("Program", trainable)
     if isinstance(trainable, Mapping):
-        from trainables.program import script
-
         unknown = [f"{key!r}; {allowed(key, _SCRIPT)}" for key in trainable if key not in _SCRIPT]
         if unknown:
             raise ValueError("a script has no key " + " and no key ".join(unknown))

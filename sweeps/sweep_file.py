@@ -119,7 +119,10 @@ def _own_fields(config: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any]
     if space is None:
         problems.append("space: is missing; say what each parameter may be.")
     else:
+        before = len(problems)
         fields["space"] = read_space(space, problems) if space != {} else {}
+        if len(problems) > before:  # what else is said of parameters cannot be judged
+            fields = {key: value for key, value in fields.items() if key not in ("space", "constraints")}
     script = {key: fields.pop(key) for key in ("program", "command") if key in fields}
     if script and fields.get("trainable") is not None:
         problems.append(f"{next(iter(script))}: cannot stand beside `trainable`; keep one of them.")
@@ -336,4 +339,5 @@ def reference(trainable: Any) -> Any:
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         raise ValueError(f"{name} was typed in, not written in a file; put it into one")
-    return f"{module}:{name}" if "." in module else f"{Path(file).absolute()}:{name}"
+    packaged = "." in module and Path(file).with_name("__init__.py").is_file()
+    return f"{module}:{name}" if packaged else f"{Path(file).absolute()}:{name}"

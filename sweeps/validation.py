@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import search_algs
 from sweeps import options
 from sweeps.spelling import allowed, nearest
 
@@ -34,13 +35,14 @@ def examine(sweep: Any) -> tuple[list[str], dict[str, Any]]:
     search = _search(sweep, problems)
     scheduler = _scheduler(sweep, problems)
     space = _space(sweep, problems)
-    filled = _objectives(sweep, program, scheduler, problems)
+    filled = _objectives(sweep, program, search, scheduler, problems)
     if program is not None:
         problems += unknown_hyperparameters(sweep, program, space)
-    if sweep.trials is None:
-        if search == "grid" and space is not None and space.size:
-            filled["trials"] = int(space.size)
-        elif not (search == "grid" and problems):
+    points = space.size if search == "grid" and space is not None else None
+    if points and (sweep.trials is None or (_whole(1)[1](sweep.trials) and sweep.trials > points)):
+        filled["trials"] = points
+    elif sweep.trials is None:
+        if not (search == "grid" and problems):
             problems.append(
                 "trials: is missing; say how many trials to run (only search 'grid' knows by itself)."
             )
@@ -138,7 +140,6 @@ def _program(sweep: Any, problems: list[str]) -> Any:
 
 def _search(sweep: Any, problems: list[str]) -> str | None:
     """The algorithm's name; None for an object or an unknown one."""
-    import search_algs
     from search_algs.ask_tell import AskTell
 
     if not isinstance(sweep.search, str | Mapping):
@@ -162,11 +163,6 @@ def _search(sweep: Any, problems: list[str]) -> str | None:
     problems += [f"search: {name} has no parameter {key!r}; {allowed(key, known)}" for key in unknown]
     if not unknown:
         problems += _of(lambda: algorithm(**given), f"search: {name}")
-    if len(sweep.metrics) > 1 and not algorithm.several_objectives:
-        able = [one for one in search_algs.names() if search_algs.load(one).several_objectives]
-        problems.append(
-            f"search: {name} improves one metric, and there are {len(sweep.metrics)}; take {', '.join(able)}."
-        )
     return name
 
 
@@ -219,7 +215,9 @@ def _space(sweep: Any, problems: list[str]) -> Any:
 # -- how the parts fit together ----------------------------------------------------------------------------------
 
 
-def _objectives(sweep: Any, program: Any, scheduler: str | None, problems: list[str]) -> dict[str, Any]:
+def _objectives(
+    sweep: Any, program: Any, search: str | None, scheduler: str | None, problems: list[str]
+) -> dict[str, Any]:
     """Check `metric` and `mode` against each other and the trainable; fill the absent ones."""
     default = program.default_metric if program is not None else None
     metric, mode, filled = sweep.metric, sweep.mode, {}
@@ -248,6 +246,11 @@ def _objectives(sweep: Any, program: Any, scheduler: str | None, problems: list[
             if name not in known:
                 problems.append(f"metric: {program.name} never reports {name!r}; {allowed(name, known)}")
     if len(metrics) > 1:
+        able = [name for name in search_algs.names() if search_algs.load(name).several_objectives]
+        if search is not None and search not in able:
+            problems.append(
+                f"search: {search} improves one metric, and there are {len(metrics)}; take {', '.join(able)}."
+            )
         if scheduler not in (None, "fifo"):
             problems.append(
                 f"scheduler: {scheduler} compares trials by one metric, and there are {len(metrics)}; use fifo."

@@ -48,6 +48,9 @@ METHODS = {"bayes": "tpe", "random": "random", "grid": "grid", "custom": "tpe"}
 UNCAPPED = 100
 """Trials of a sweep without `run_cap`, where W&B would not stop."""
 
+ENDLESS = 10**9
+"""`max_t` of asha where the trial ends by itself: no trial gets there."""
+
 Aggregate = Literal["latest", "best", "worst"]
 
 
@@ -91,10 +94,10 @@ class Hyperband(Shape):
     def asha(self) -> dict[str, Any]:
         """The same as parameters of `asha`."""
         if self.max_iter is not None and self.s is not None:
-            first, end = self.rungs()[0], {"max_t": self.max_iter}
+            first, end = self.rungs()[0], self.max_iter
         else:
-            first, end = self.min_iter or 1, {}
-        return {"name": "asha", "grace_period": first, "reduction_factor": self.eta} | end
+            first, end = self.min_iter or 1, ENDLESS
+        return {"name": "asha", "grace_period": first, "reduction_factor": self.eta, "max_t": end}
 
 
 class Controller(Shape):
@@ -172,6 +175,7 @@ def translate(config: Mapping[str, Any], folder: Path) -> Translation:
         found.fields["space"] = read_space(known, problems, ours=False, build=build)
         found.warnings.extend(_deprecated(parameters))
     if shape is None:
+        found.fields.setdefault("trials", UNCAPPED)  # so that nothing is said of what could not be read
         return found
     problems += _rules(shape, parameters)
     _fill(found, shape, folder)

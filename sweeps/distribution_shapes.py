@@ -1,6 +1,7 @@
 """The distributions of a sweep file: W&B's keys, defaults and limits, and the domain that each stands for.
 
-Names and semantics are those of W&B's sweep configuration (its JSON schema and the `params.py` of its sweep package).
+Names and semantics are those of W&B's sweep configuration (its JSON schema and the `params.py` of its sweep
+package).
 """
 
 from __future__ import annotations

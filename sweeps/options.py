@@ -1,4 +1,5 @@
-"""How values are written in a sweep's file and on the command line: `tpe:n_startup_trials=20`, `2h`, `lr=0.1`."""
+"""How values are written in a sweep's file and on the command line: `tpe:n_startup_trials=20`, `2h`,
+`lr=0.1`."""
 
 import math
 import re

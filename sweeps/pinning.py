@@ -13,9 +13,9 @@ def pinned(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The space and the fixed values with some parameters set.
 
-    A searched parameter becomes a constant of the space, under its condition if it has one, so that constraints can
-    still speak of it (`Space` leaves out what is conditional on another value of it). Any other name joins the fixed
-    values.
+    A searched parameter becomes a constant of the space, under its condition if it has one, so that
+    constraints can still speak of it (`Space` leaves out what is conditional on another value of it). Any
+    other name joins the fixed values.
 
     Args:
         values: By dotted name.

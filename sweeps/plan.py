@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def describe(sweep: Sweep) -> dict[str, Any]:
     """The whole plan as plain values, for people (`text`) and for `--json`.
 
-    `parameters` lists every searched parameter with its domain; `obstacles` what keeps the sweep from running on this
-    machine, `warnings` what its file says without effect.
+    `parameters` lists every searched parameter with its domain; `obstacles` what keeps the sweep from running
+    on this machine, `warnings` what its file says without effect.
     """
     program, space = sweep.program(), sweep.search_space()
     search, given_search = sweep.search_choice

@@ -1,4 +1,5 @@
-"""What a sweep needs of the place where it runs: a trainable, enough CPUs and GPUs, a storage it can write, its data."""
+"""What a sweep needs of the place where it runs: a trainable, enough CPUs and GPUs, a storage it can write,
+its data."""
 
 from __future__ import annotations
 
@@ -10,31 +11,36 @@ if TYPE_CHECKING:
     from sweeps.spec import Sweep
 
 _EDGE = 0.001
-"""How near to an end of its range a parameter is tried: an open end, such as a dropout of 1, is never drawn."""
+"""How near to an end of its range a parameter is tried: an open end, such as a dropout of 1, is never
+drawn."""
 
 
 def preflight(sweep: Sweep, resources: Mapping[str, float] | None = None) -> list[str]:
     """What keeps a sweep from running here, a sentence each; empty if nothing does.
 
     Args:
-        resources: `CPU` and `GPU` of the cluster, once it is known. None: those of this machine, or with an `address`
-            no check of them.
+        resources: `CPU` and `GPU` of the cluster, once it is known. None: those of this machine, or with an
+            `address` no check of them.
     """
     if sweep.trainable is None:
         return [
-            "trainable: is not named; give --trainable NAME, or for a script of yours the key `program: train.py`."
+            "trainable: is not named; give --trainable NAME, or for a script the key `program: train.py`."
         ]
     problems = _resources(sweep, resources)
     problems += _storage(sweep.storage)
     if not sweep.metrics:
         problems.append(
-            "metric: is missing, and the trainable has none of its own; name the reported value to improve, and its mode."
+            "metric: is missing, and the trainable has none of its own; name the reported value to improve, "
+            "and its mode."
         )
     program = sweep.program()
     if program is not None:
-        # The trainable knows better than the space what its hyperparameters may be, and whether its data is there.
+        # The trainable knows best what its hyperparameters may be, and whether its data is there.
         found = [text for config in _corners(sweep) for text in program.check(config)]
-        problems += [f"{program.name}: {text}" for text in dict.fromkeys(found)]
+        once = {
+            text.partition(" is ")[0]: text for text in reversed(found)
+        }  # one value too large says enough
+        problems += [f"{program.name}: {text}" for text in reversed(once.values())]
     return problems
 
 
@@ -63,8 +69,8 @@ def _resources(sweep: Sweep, resources: Mapping[str, float] | None) -> list[str]
         needed, there = sweep.ranks * each, resources.get(kind, 0)
         if needed > there:
             problems.append(
-                f"ranks: one trial takes ranks * {key} = {sweep.ranks} * {each:g} = {needed:g} {kind}s, and {place} has "
-                f"{there:g}; lower ranks or {key}, or name a larger cluster with address."
+                f"ranks: one trial takes ranks * {key} = {sweep.ranks} * {each:g} = {needed:g} {kind}s, and "
+                f"{place} has {there:g}; lower ranks or {key}, or name a larger cluster with address."
             )
     return problems
 

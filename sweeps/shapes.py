@@ -1,4 +1,5 @@
-"""Shapes of YAML mappings, checked by pydantic and explained in our words: the key, what it is, what it may be."""
+"""Shapes of YAML mappings, checked by pydantic and explained in our words: the key, what it is, what it may
+be."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -44,7 +45,7 @@ def read(shape: type[S], value: Any, where: str, problems: list[str]) -> S | Non
 
 
 def _sentence(error: dict[str, Any], shape: type[Shape], where: str) -> str:
-    # Names of union branches stand in pydantic's location beside the keys; only a union of plain types has them here.
+    # Pydantic's location has the branch of a union beside the keys; only unions of plain types occur here.
     location = [str(part) for part in error["loc"] if part not in ("int", "float", "str", "bool")]
     key = ".".join([where, *location] if where else location) or "the file"
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
@@ -60,7 +61,8 @@ def _sentence(error: dict[str, Any], shape: type[Shape], where: str) -> str:
         return f"{key}: is {given!r}; it must be {context['expected']}.{hint}"
     if kind == "value_error":
         return f"{key}: {context['error']}"
-    return f"{key}: is {given!r}; it must be {_WORDS.get(kind) or _bound(kind, context) or error['msg'].lower()}."
+    wanted = _WORDS.get(kind) or _bound(kind, context) or error["msg"].lower()
+    return f"{key}: is {given!r}; it must be {wanted}."
 
 
 def _bound(kind: str, context: Mapping[str, Any]) -> str | None:

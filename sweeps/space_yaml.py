@@ -8,8 +8,9 @@
     model:     {parameters: {width: {values: [16, 32]}}}    # nested: config["model"]["width"]
     epochs:    9                                      # a constant; also {value: 9}
 
-`read_space` and `write_space` are each other's inverse for everything that `search_algs.space` knows. Conditions,
-bare constants, `options` and the distributions of `sweeps.distribution_shapes.RAY` are ours; W&B's files may not use them.
+`read_space` and `write_space` are each other's inverse for everything that `search_algs.space` knows.
+Conditions, bare constants, `options` and the distributions of `sweeps.distribution_shapes.RAY` are ours;
+W&B's files may not use them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import sample
 
-from search_algs.space import Conditional, when
-from search_algs.space.domains import Choice, Real
+from search_algs.space import Choice, Conditional, Real, when
 from search_algs.space.from_ray import read as as_domain
 from sweeps.distribution_shapes import RAY, WANDB, Distribution, Kind
 from sweeps.shapes import read
@@ -36,7 +36,7 @@ def _domain_of(kind: Kind, distribution: Distribution) -> Any:
     return kind.domain(distribution)
 
 
-# -- reading -----------------------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 
 
 def read_space(
@@ -45,7 +45,8 @@ def read_space(
     """The `param_space` that a mapping of parameters describes.
 
     Args:
-        problems: Receives one sentence for each mistake; the parameter that it is in is left out of the result.
+        problems: Receives one sentence for each mistake; the parameter that it is in is left out of the
+            result.
         where: The dotted name of the group that `parameters` belongs to.
         ours: Also what W&B does not know: conditions, bare constants, `options`, `integers`, `multiples`.
         build: What a distribution becomes.
@@ -109,7 +110,8 @@ def _parameter(name: str, given: Any, problems: list[str], ours: bool, build: Bu
 def distribution(
     name: str, given: Mapping[str, Any], problems: list[str], known: Mapping[str, Kind] = WANDB
 ) -> str | None:
-    """Which distribution a parameter means, inferred as W&B does where it is not named; None after a problem."""
+    """Which distribution a parameter means, inferred as W&B does where it is not named; None after a
+    problem."""
     wanted = given.get("distribution")
     if "distribution" in given:
         if isinstance(wanted, str) and wanted in known:
@@ -144,11 +146,12 @@ def _conditional(name: str, condition: Any, given: dict[str, Any], problems: lis
     return domain
 
 
-# -- writing -----------------------------------------------------------------------------------------------------
+# -- writing ---------------------------------------------------------------------------------------
 
 
 def write_space(space: Mapping[str, Any]) -> dict[str, Any]:
-    """A `param_space` in the notation that `read_space` reads; the same values with the same probabilities."""
+    """A `param_space` in the notation that `read_space` reads; the same values with the same
+    probabilities."""
     return {key: _written(value) for key, value in space.items()}
 
 

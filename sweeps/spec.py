@@ -3,9 +3,9 @@
     Sweep(trainable="classify", space={"lr": tune.loguniform(1e-4, 1.0)}, metric="val_accuracy", mode="max",
           search="tpe", scheduler="asha", trials=32).run()
 
-A `Sweep` is checked when it is made: every mistake at once, each naming its key (`SpecError.problems`). What depends
-on the machine (free CPUs, a writable storage, data files) is checked before a run by `sweeps.preflight`.
-The YAML form is in `sweeps.sweep_file`.
+A `Sweep` is checked when it is made: every mistake at once, each naming its key (`SpecError.problems`). What
+depends on the machine (free CPUs, a writable storage, data files) is checked before a run by
+`sweeps.preflight`. The YAML form is in `sweeps.sweep_file`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sweeps import options
 from sweeps.spelling import allowed
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from trainables import Program
 
 
-_SCRIPT = ("program", "command", "folder")
-
-
 class SpecError(ValueError):
-    """A sweep that cannot be run as written; `problems` holds one sentence per mistake, the text all of them."""
+    """A sweep that cannot be run as written; `problems` holds one sentence per mistake, the text all of
+    them."""
 
     def __init__(self, problems: Sequence[str], title: str = "this sweep cannot be run as written") -> None:
         self.problems = list(problems)
@@ -46,13 +44,13 @@ class Sweep:
     """
 
     trainable: str | Mapping[str, Any] | type | Callable[..., Any] | Program | None
-    """What one trial trains: a name (`"classify"`), `"my_file:MyTask"`, `"path/my_file.py:MyTask"`, a Task class, a
-    plain function `train(config)`, or a script: `{"program": "train.py", "command": [...], "folder": DIR}` (W&B's
-    `program` and `command`). None: not named yet; such a sweep can be checked, not run."""
+    """What one trial trains: a name (`"classify"`), `"my_file:MyTask"`, `"path/my_file.py:MyTask"`, a Task
+    class, a plain function `train(config)`, or a script: `{"program": "train.py", "command": [...], "folder":
+    DIR}` (W&B's `program` and `command`). None: not named yet; such a sweep can be checked, not run."""
 
     space: Mapping[str, Any]
-    """What is searched: a Ray Tune `param_space` (nested dict of `tune.uniform(...)` and so on, constants allowed), with
-    the distributions and the `when(...)` of `search_algs.space`."""
+    """What is searched: a Ray Tune `param_space` (nested dict of `tune.uniform(...)` and so on, constants
+    allowed), with the distributions and the `when(...)` of `search_algs.space`."""
 
     constraints: Sequence[str] = ()
     """What every configuration must obey, for example `"batch_size * accumulate <= 1024"`."""
@@ -67,11 +65,12 @@ class Sweep:
     """The sweep starts no further trial once a trial's metric is this good; None: no such end."""
 
     search: str | Mapping[str, Any] | AskTell = "random"
-    """Which configurations to try: `"tpe"`, `"tpe:n_startup_trials=20"`, `{"name": "tpe", "n_startup_trials": 20}`, or an
-    algorithm object of yours (which cannot be resumed from its file)."""
+    """Which configurations to try: `"tpe"`, `"tpe:n_startup_trials=20"`, `{"name": "tpe", "n_startup_trials":
+    20}`, or an algorithm object of yours (which cannot be resumed from its file)."""
 
     scheduler: str | Mapping[str, Any] = "fifo"
-    """Which trials to stop early or to copy: `"asha"`, `"asha:max_t=27,grace_period=1"`, `{"name": "pbt", ...}`."""
+    """Which trials to stop early or to copy: `"asha"`, `"asha:max_t=27,grace_period=1"`, `{"name": "pbt",
+    ...}`."""
 
     trials: int | None = None
     """How many trials. None: every point of the grid, for `search="grid"` only."""
@@ -138,7 +137,7 @@ class Sweep:
         """What the file it was read from says that has no effect, or another than its author may expect."""
         return self._warnings
 
-    # -- what the fields mean ------------------------------------------------------------------------------------
+    # -- what the fields mean ----------------------------------------------------------------------
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -194,6 +193,8 @@ class Sweep:
             ValueError: No such trainable; names the nearest.
         """
         if self._program is None and self.trainable is not None:
+            from sweeps.trainable_reference import load_program
+
             object.__setattr__(self, "_program", load_program(self.trainable, self.metrics))
         return self._program
 
@@ -214,7 +215,7 @@ class Sweep:
 
         return parse(text)
 
-    # -- checking, changing, running -----------------------------------------------------------------------------
+    # -- checking, changing, running ---------------------------------------------------------------
 
     def problems(self) -> list[str]:
         """What keeps this sweep from running on this machine, a sentence each; empty if nothing does."""
@@ -226,8 +227,8 @@ class Sweep:
         """This sweep with some fields replaced.
 
         Args:
-            set: Values of the trainable's hyperparameters by dotted name. A searched parameter is no longer searched
-                (what is conditional on it follows), any other joins `fixed`.
+            set: Values of the trainable's hyperparameters by dotted name. A searched parameter is no longer
+                searched (what is conditional on it follows), any other joins `fixed`.
             fields: New values of `Sweep`'s fields; those that are None are left as they are.
 
         Raises:
@@ -257,7 +258,7 @@ class Sweep:
         Raises:
             SpecError: It cannot run here; nothing was started.
         """
-        from sweeps.sweep_file import caught
+        from sweeps.python_file import caught
 
         caught(self)
         from sweeps.run import run
@@ -271,33 +272,11 @@ class Sweep:
         `starling run FILE --trials 8` does.
         """
         from sweeps import cli
-        from sweeps.sweep_file import caught
+        from sweeps.python_file import caught
 
         caught(self)
         given = sys.argv[1:] if argv is None else list(argv)
         raise SystemExit(cli.main(["run", sys.argv[0], *given], sweep=self))
-
-
-def load_program(trainable: Any, metrics: Sequence[str] = ()) -> Program:
-    """The program that `Sweep.trainable` names.
-
-    Args:
-        metrics: What the sweep improves; a script's rows count once these are among them.
-
-    Raises:
-        ValueError: No such trainable or script; says what there is.
-    """
-    import trainables
-    from trainables.program import Script, script
-
-    if isinstance(trainable, Script):
-        return cast("Program", trainable)
-    if isinstance(trainable, Mapping):
-        unknown = [f"{key!r}; {allowed(key, _SCRIPT)}" for key in trainable if key not in _SCRIPT]
-        if unknown:
-            raise ValueError("a script has no key " + " and no key ".join(unknown))
-        return cast("Program", script(**{"metrics": metrics, **trainable}))
-    return trainables.load(trainable)
 
 
 def put(config: dict[str, Any], name: str, value: Any) -> None:

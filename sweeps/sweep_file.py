@@ -15,23 +15,17 @@ Our YAML has the fields of `Sweep` as its keys, with the space in the notation o
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.util
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from sweeps import options, validation
 from sweeps.pinning import pinned
+from sweeps.python_file import from_python
 from sweeps.space_yaml import read_space, write_space
 from sweeps.spec import SpecError, Sweep
 from sweeps.spelling import allowed, nearest
-from trainables.program import Script
+from sweeps.trainable_reference import load_program, reference
 
 KEYS = {f.name for f in dataclasses.fields(Sweep) if f.init} | {"parameters", "program", "command"}
 """The keys of our YAML."""
@@ -45,7 +39,8 @@ def load(
     Args:
         path: `.py`, or anything else for YAML (JSON is YAML).
         overrides: New values of `Sweep`'s fields; those that are None are left as the file says.
-        pins: Values of the trainable's hyperparameters by dotted name (`--set key=value`), as in `Sweep.override`.
+        pins: Values of the trainable's hyperparameters by dotted name (`--set key=value`), as in
+            `Sweep.override`.
 
     Raises:
         SpecError: With every problem at once; nothing was started.
@@ -59,7 +54,7 @@ def load(
         hint = f" Did you mean {path.with_name(near)}?" if near else " Give a .py or .yaml file."
         raise SpecError([f"{path}: {what}.{hint}"])
     if path.suffix == ".py":
-        return _from_python(path).override(set=pins, **changes)
+        return from_python(path).override(set=pins, **changes)
     return loads(path.read_text(), path.parent, changes, pins, title=f"{path} cannot be run as written")
 
 
@@ -70,7 +65,8 @@ def loads(
     pins: Mapping[str, Any] | None = None,
     title: str = "this sweep cannot be run as written",
 ) -> Sweep:
-    """The sweep of a YAML text; `folder` is where its scripts and modules are looked for. As `load` otherwise."""
+    """The sweep of a YAML text; `folder` is where its scripts and modules are looked for. As `load`
+    otherwise."""
     from sweeps import wandb_yaml
 
     try:
@@ -135,7 +131,8 @@ def _own_fields(config: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any]
 
 
 def _beside(trainable: str, folder: Path) -> str:
-    """`my_file:MyTask` as `/where/the/yaml/is/my_file.py:MyTask` if that file is there; otherwise unchanged."""
+    """`my_file:MyTask` as `/where/the/yaml/is/my_file.py:MyTask` if that file is there; otherwise
+    unchanged."""
     module, colon, name = trainable.rpartition(":")
     candidate = folder / (module if module.endswith(".py") else module.replace(".", "/") + ".py")
     return f"{candidate.absolute()}:{name}" if colon and module and candidate.is_file() else trainable
@@ -179,88 +176,10 @@ class _Draft:
     search_space = Sweep.search_space
 
     def program(self) -> Any:
-        from sweeps.spec import load_program
-
         return None if self.trainable is None else load_program(self.trainable)
 
 
-# -- Python files ------------------------------------------------------------------------------------------------
-
-_loading: ContextVar[bool] = ContextVar("_loading", default=False)
-
-
-class _Running(BaseException):
-    """Raised by `Sweep.run` while a file is loaded: the file ran its sweep, and this is it."""
-
-    def __init__(self, sweep: Sweep) -> None:
-        self.sweep = sweep
-
-
-def caught(sweep: Sweep) -> None:
-    """Called by `Sweep.run`: while a file is loaded, its sweep is taken instead of run."""
-    if _loading.get():
-        raise _Running(sweep)
-    return None
-
-
-@contextmanager
-def _taking() -> Iterator[None]:
-    token = _loading.set(True)
-    try:
-        yield
-    finally:
-        _loading.reset(token)
-
-
-def _from_python(path: Path) -> Sweep:
-    """The sweep of a recipe: its `sweep`, else its only one, else the first that it runs."""
-    try:
-        with _taking():
-            module = _import(path)
-    except _Running as running:
-        return running.sweep
-    if isinstance(getattr(module, "sweep", None), Sweep):
-        return module.sweep
-    found = {id(value): name for name, value in vars(module).items() if isinstance(value, Sweep)}
-    if len(found) == 1:
-        return getattr(module, next(iter(found.values())))
-    if found:
-        raise SpecError(
-            [f"{path}: defines {len(found)} sweeps ({', '.join(found.values())}); name one of them `sweep`."]
-        )
-    raise SpecError([f"{path}: defines no sweep; write `sweep = Sweep(...)` at its top level."])
-
-
-def _import(path: Path) -> ModuleType:
-    """Import a file as a module of a name of its own, with its folder in `sys.path` as `python FILE` has it."""
-    from ray import cloudpickle
-
-    path = path.absolute()
-    name = f"starling_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except SpecError as error:
-        raise SpecError(error.problems, f"{path} cannot be run as written") from None
-    except (Exception, SystemExit) as error:  # whatever a stranger's file raises is its author's to read
-        line = next(
-            (f.lineno for f in traceback.extract_tb(error.__traceback__)[::-1] if f.filename == str(path)),
-            None,
-        )
-        where = f"{path}, line {line}" if line else str(path)
-        raise SpecError([f"{where}: {type(error).__name__}: {error}"]) from error
-    # Workers cannot import a module of that name: what it defines travels with the trial.
-    cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
-    return module
-
-
-# -- writing -----------------------------------------------------------------------------------------------------
+# -- writing ---------------------------------------------------------------------------------------
 
 
 def dump(sweep: Sweep) -> str:
@@ -310,34 +229,3 @@ def _plain_yaml(value: dict[str, Any]) -> dict[str, Any]:
             f"it holds an object that no file can: {error}; use numbers, texts, lists and dicts"
         ) from error
     return value
-
-
-def reference(trainable: Any) -> Any:
-    """How a later process finds a trainable again: a name, `"module:Class"`, `"/path/file.py:Class"`, or a script.
-
-    Raises:
-        ValueError: It cannot; says why and what to do.
-    """
-    if trainable is None or isinstance(trainable, str):
-        return trainable
-    if isinstance(trainable, Mapping):
-        return dict(trainable)
-    if isinstance(trainable, Script):
-        known = {
-            "program": trainable.program,
-            "command": list(trainable.command),
-            "folder": str(trainable.folder),
-        }
-        return {key: value for key, value in known.items() if value is not None}
-    module, name = getattr(trainable, "__module__", None), getattr(trainable, "__qualname__", None)
-    if module is None or name is None:
-        raise ValueError(
-            f"{trainable!r} has no name; name the trainable by a text such as 'my_file.py:MyTask'"
-        )
-    if "<" in name:
-        raise ValueError(f"{name} is defined inside a function; move it to the top level of a file")
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:
-        raise ValueError(f"{name} was typed in, not written in a file; put it into one")
-    packaged = "." in module and Path(file).with_name("__init__.py").is_file()
-    return f"{module}:{name}" if packaged else f"{Path(file).absolute()}:{name}"

@@ -1,28 +1,33 @@
-"""A W&B sweep configuration as a sweep of ours, unchanged: https://docs.wandb.ai/models/sweeps/sweep-config-keys.
+"""A W&B sweep configuration as a sweep of ours, unchanged:
+https://docs.wandb.ai/models/sweeps/sweep-config-keys.
 
 What each key becomes, beside the obvious:
 
-| W&B                     | here                                                                                  |
-|-------------------------|---------------------------------------------------------------------------------------|
-| `method: bayes`         | `METHODS["bayes"]`                                                                    |
-| `method: custom`        | W&B leaves the choice to a program of the user's; here as bayes, or nsga2 for several `metrics` |
-| `method: grid`          | every point once, names sorted, the last fastest; `q_uniform` is `arange(min, max, q)`; probabilities do not matter |
-| no `run_cap`            | the whole grid; otherwise `UNCAPPED` trials, as W&B would go on for ever               |
-| `metric.target`         | no further trial starts once one is this good                                          |
-| `metric.impute`         | accepted, without effect: a crashed trial is lost to the search                        |
-| `program`, `command`    | the script runs as a trial (`trainables.program.script`); without either, name a trainable |
-| `project`, `entity`     | trials are logged to that project (`wandb`)                                            |
-| `name`                  | the sweep's name, with the time, as W&B lets two sweeps have one name                  |
-| `early_terminate`       | asha, below                                                                            |
-| `scheduler`             | its program is W&B's to run; here `method` searches, and a search space defined there is refused by a run |
-| `controller`, `kind`, `apiVersion`, `description`, `job`, `image_uri` | accepted, without effect                 |
+| W&B                   | here                                                                     |
+|-----------------------|--------------------------------------------------------------------------|
+| `method: bayes`       | `METHODS["bayes"]`                                                       |
+| `method: custom`      | W&B leaves it to a program of the user's; here as bayes, or nsga2 for    |
+|                       | several `metrics`                                                        |
+| `method: grid`        | every point once, names sorted, the last fastest; `q_uniform` is         |
+|                       | `arange(min, max, q)`; probabilities do not matter                       |
+| no `run_cap`          | the whole grid; else `UNCAPPED` trials, where W&B would go on for ever   |
+| `metric.target`       | no further trial starts once one is this good                            |
+| `metric.impute`       | accepted, without effect: a crashed trial is lost to the search          |
+| `program`, `command`  | the script runs as a trial (`trainables.program.script`); without        |
+|                       | either, a run needs --trainable                                          |
+| `project`, `entity`   | trials are logged to that project (`Sweep.wandb`)                        |
+| `name`                | the sweep's name with the time: W&B lets two sweeps have one name        |
+| `early_terminate`     | asha, see below                                                          |
+| `scheduler`           | W&B would run its program; here `method` searches `parameters`           |
+| `controller`, `kind`, `apiVersion`, `description`, `job`, `image_uri` | accepted, without effect |
 
-W&B's `hyperband` is asynchronous: whenever a run logs the metric, W&B looks at the last band (row number) that it has
-passed, and stops it unless its best value so far is among the best 1/eta of the values that all runs had there. That is
-asynchronous successive halving (Li et al. 2018, arXiv:1810.05934), so it becomes `asha` with one bracket:
-`min_iter` gives the rungs min_iter * eta^k without end; `max_iter` and `s` the rungs max_iter / eta^k for k = 1..s, and
-a trial that reaches max_iter is complete. Departures: a trial is judged once at each rung, by its value there,
-against the trials that came before; rungs below 1 are left out; `strict` has no effect, as asha always is.
+W&B's `hyperband` is asynchronous: whenever a run logs the metric, W&B looks at the last band (row number)
+that it has passed, and stops it unless its best value so far is among the best 1/eta of the values that all
+runs had there. That is asynchronous successive halving (Li et al. 2018, arXiv:1810.05934), so it becomes
+`asha` with one bracket: `min_iter` gives the rungs min_iter * eta^k without end; `max_iter` and `s` the rungs
+max_iter / eta^k for k = 1..s, and a trial that reaches max_iter is complete. Departures: a trial is judged
+once at each rung, by its value there, against the trials that came before; rungs below 1 are left out;
+`strict` has no effect, as asha always is.
 """
 
 from __future__ import annotations
@@ -150,7 +155,8 @@ class Translation:
 
 
 def is_wandb(config: Mapping[str, Any]) -> bool:
-    """Whether a mapping is written in W&B's way rather than in ours: it names a `method`, or only keys of W&B's."""
+    """Whether a mapping is written in W&B's way rather than in ours: it names a `method`, or only keys of
+    W&B's."""
     from sweeps.sweep_file import KEYS
 
     return "method" in config or (
@@ -272,8 +278,8 @@ def _deprecated(parameters: Any, where: str = "") -> list[str]:
         old = given.get("distribution")
         if isinstance(old, str) and old in DEPRECATED:
             found.append(
-                f"{where}{name}: {old} takes min and max as exponents of e; W&B advises {DEPRECATED[old]}, which "
-                "takes the values themselves."
+                f"{where}{name}: {old} takes min and max as exponents of e; W&B advises "
+                f"{DEPRECATED[old]}, which takes the values themselves."
             )
         found += _deprecated(given.get("parameters"), f"{where}{name}.")
     return found

@@ -3,8 +3,8 @@
     starling run sweeps/recipes/cifar10.py --data DIR --trials 32 --search tpe --scheduler asha --ranks 2
     python sweeps/recipes/cifar10.py --trials 8
 
-DIR holds the Parquet files of the data set (default: the environment variable STARLING_DATA); `starling data cifar10
---from cifar-10-python.tar.gz` makes them from the official archive.
+DIR holds the Parquet files of the data set (default: the environment variable STARLING_DATA); `starling data
+cifar10 --from cifar-10-python.tar.gz` makes them from the official archive.
 
 Cost: measured below for one trial; ASHA stops two of three trials at each of its rungs (1, 3 and 9 epochs).
 """

@@ -1,9 +1,10 @@
 """The first sweep: 24 small convolutional networks on scikit-learn's digits, two DDP ranks each.
 
-    starling run sweeps/recipes/quickstart.py          python sweeps/recipes/quickstart.py --trials 8 --search tpe
+    starling run sweeps/recipes/quickstart.py          python sweeps/recipes/quickstart.py --trials 8 --search
+    tpe
 
-Cost: under 3 minutes on 2 CPU cores and 1 GiB of memory; no download, no GPU. The best trials reach about 0.98 of the
-held-out images; ASHA ends most trials after 1 or 3 of the 9 epochs.
+Cost: under 3 minutes on 2 CPU cores and 1 GiB of memory; no download, no GPU. The best trials reach about
+0.98 of the held-out images; ASHA ends most trials after 1 or 3 of the 9 epochs.
 """
 
 from ray import tune

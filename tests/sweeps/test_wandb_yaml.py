@@ -191,7 +191,7 @@ def test_hyperband_becomes_asha_with_wandbs_bands(early: dict, asha: dict) -> No
 def test_hyperband_without_a_band_is_refused() -> None:
     with pytest.raises(SpecError, match="early_terminate: give `min_iter`"):
         load(valid(metric={"name": "loss"}, early_terminate={"type": "hyperband", "max_iter": 27}))
-    with pytest.raises(SpecError, match="early_terminate.typo: there is no such key"):
+    with pytest.raises(SpecError, match=r"early_terminate\.typo: there is no such key"):
         load(valid(metric={"name": "loss"}, early_terminate={"type": "hyperband", "min_iter": 1, "typo": 1}))
 
 
@@ -199,7 +199,8 @@ def test_program_and_command_become_a_script_in_the_files_folder(tmp_path: Path)
     (tmp_path / "train.py").write_text("")
     (tmp_path / "sweep.yaml").write_text(
         "program: train.py\nmethod: bayes\nmetric: {name: loss}\nparameters: {lr: {min: 0.0, max: 1.0}}\n"
-        "command: ['${env}', python, '${program}', '${args}']\nproject: p\nentity: e\nname: My first / sweep\n"
+        "command: ['${env}', python, '${program}', '${args}']\n"
+        "project: p\nentity: e\nname: My first / sweep\n"
     )
     sweep = sweep_file.load(tmp_path / "sweep.yaml")
     assert sweep.trainable == {
@@ -221,7 +222,7 @@ def test_without_a_program_it_can_be_checked_and_says_what_a_run_needs() -> None
 
 
 def test_keys_of_ours_are_refused_in_a_wandb_file() -> None:
-    with pytest.raises(SpecError, match="a.when: there is no such key"):
+    with pytest.raises(SpecError, match=r"a\.when: there is no such key"):
         load(valid(parameters={"b": {"values": [1]}, "a": {"min": 0.0, "max": 1.0, "when": {"b": 1}}}))
     with pytest.raises(SpecError, match=r"run_capp: there is no such key; did you mean 'run_cap'\?"):
         load(valid(run_capp=3))

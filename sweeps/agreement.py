@@ -1,0 +1,116 @@
+"""Whether a sweep's parts fit together: metric, parameters, trainable, search and scheduler."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import search_algs
+from sweeps.spelling import allowed, nearest
+
+ENGINE_METRICS = ("training_iteration", "time_total_s")
+"""What Ray adds to every report."""
+
+_MODES = {
+    "minimize": "min",
+    "maximize": "max",
+    "minimise": "min",
+    "maximise": "max",
+    "minimum": "min",
+    "maximum": "max",
+}
+
+
+def objectives(
+    sweep: Any, program: Any, search: str | None, scheduler: str | None, problems: list[str]
+) -> dict[str, Any]:
+    """Check `metric` and `mode` against each other and the trainable; fill the absent ones."""
+    default = program.default_metric if program is not None else None
+    metric, mode, filled = sweep.metric, sweep.mode, {}
+    if metric is None and default:
+        metric = filled["metric"] = default[0]
+    if mode is None and default and metric == default[0]:
+        mode = filled["mode"] = default[1]
+    metrics, modes = _texts(metric, "metric", problems), _texts(mode, "mode", problems)
+    if metrics is None or modes is None:
+        return filled
+    for given in modes:
+        if given not in ("min", "max"):
+            near = _MODES.get(given.lower()) or nearest(given, ("min", "max"))
+            hint = f"did you mean {near!r}?" if near else "it must be 'min' or 'max'."
+            problems.append(f"mode: {given!r} is unknown; {hint}")
+    if metrics and not modes:
+        problems.append(f"mode: is missing; say whether {metrics[0]!r} is better at its 'min' or its 'max'.")
+    elif len(metrics) != len(modes):
+        problems.append(f"mode: there are {len(modes)} for {len(metrics)} metrics; give one for each.")
+    if len(set(metrics)) < len(metrics):
+        problems.append(f"metric: {list(metrics)} names one twice.")
+    reported = program.metrics if program is not None else None
+    if reported is not None:
+        known = [*dict.fromkeys([*reported, *ENGINE_METRICS])]
+        for name in metrics:
+            if name not in known:
+                problems.append(f"metric: {program.name} never reports {name!r}; {allowed(name, known)}")
+    if len(metrics) > 1:
+        able = [name for name in search_algs.names() if search_algs.load(name).several_objectives]
+        if search is not None and search not in able:
+            problems.append(
+                f"search: {search} improves one metric, and there are {len(metrics)}; take {', '.join(able)}."
+            )
+        if scheduler not in (None, "fifo"):
+            problems.append(
+                f"scheduler: {scheduler} compares trials by one metric, of {len(metrics)}; use fifo."
+            )
+        if sweep.target is not None:
+            problems.append("target: is for one metric, and there are several.")
+    return filled
+
+
+def _texts(value: str | Sequence[str] | None, key: str, problems: list[str]) -> tuple[str, ...] | None:
+    texts = () if value is None else (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
+        problems.append(f"{key}: is {value!r}; it must be a name or a list of names.")
+        return None
+    return tuple(texts)
+
+
+def unknown_hyperparameters(sweep: Any, program: Any, space: Any) -> list[str]:
+    """Names in `space` and `fixed` that the trainable does not have, and options it does not know."""
+    known = program.hyperparameters
+    if known is None:
+        return []
+    problems = []
+    searched = {d.name: d for d in space.dimensions} if space is not None else {}
+    fixed = _leaves(sweep.fixed) if isinstance(sweep.fixed, Mapping) else {}
+    for where, names in (("space", searched), ("fixed", fixed)):
+        for name in names:
+            if name not in known and name.split(".")[0] not in known:
+                problems.append(
+                    f"{where}: {program.name} has no hyperparameter {name!r}; {allowed(name, known)}"
+                )
+    for name, value in fixed.items():
+        problems += _refused(program, known.get(name), "fixed", name, [value])
+    for name, dimension in searched.items():
+        options_of = getattr(dimension.domain, "options", None)
+        if options_of is not None:
+            problems += _refused(program, known.get(name), "space", name, options_of)
+    return problems
+
+
+def _refused(program: Any, known: Any, where: str, name: str, values: Iterable[Any]) -> list[str]:
+    choices = known.choices if known is not None else None
+    if not choices:
+        return []
+    return [
+        f"{where}: {name} of {program.name} cannot be {value!r}; {allowed(str(value), map(str, choices))}"
+        for value in values
+        if value not in choices
+    ]
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            found |= _leaves(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sweeps import journal, lines
+from sweeps import journal
 from sweeps.results import Results
 from sweeps.storage import Folder, open_folder
 
@@ -71,25 +70,9 @@ def summary(folder: Folder) -> Summary:
         path=folder.uri,
         state=state,
         done=sum(counts.get(ended, 0) for ended in ("completed", "stopped", "failed", "lost")),
-        total=_total(results, folder),
+        total=results.total,
         failed=counts.get("failed", 0),
         metric=next(iter(results.manifest.objectives)),
         best=best.value if best else None,
         when=datetime.fromtimestamp(last["t"], UTC) if last else None,
     )
-
-
-def _total(results: Results, folder: Folder) -> int | None:
-    if results.manifest.trials is None:
-        return None
-    return results.manifest.trials + sum(_extensions(folder))
-
-
-def _extensions(folder: Folder) -> Iterator[int]:
-    """Trials added by each `resume --extend`; looks only at the lines that say so."""
-    where = folder.child("journal")
-    for name in where.names():
-        if name.endswith(".jsonl"):
-            for line in (where.read(name) or b"").split(b"\n"):
-                if b'"event":"extended"' in line[:80]:
-                    yield int(lines.decode(line)["trials"])

@@ -133,7 +133,7 @@ class Journal:
         self._stop.set()
         try:
             if not self._failure:  # else the sweep is another driver's by now
-                self.sync()
+                self._last_sync()
             with self._syncing:
                 if self._mirror and not self._failure:
                     self._mirror.clear()
@@ -204,6 +204,17 @@ class Journal:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+    def _last_sync(self) -> None:
+        try:
+            self.sync()
+        except OSError as error:
+            where = "on this machine's disk" if self._mirror else "in the system's memory"
+            raise OSError(
+                f"the journal of {self.folder.uri!r} cannot be brought to its store: {error}. "
+                f"Its end is kept {where}, in {str(self._directory)!r}, "
+                "and is brought there when the sweep is resumed on this machine."
+            ) from error
 
     def _push(self) -> None:
         if self._mirror and self._unput:

@@ -58,6 +58,13 @@ def encode(fields: Mapping[str, Any], *, flat: bool = False) -> str:
     return _fast(_plain(fields, ""))
 
 
+def text(value: Any) -> str:
+    """A value as text that a file or another program can hold: a string as it is, all else as JSON."""
+    if not isinstance(value, str):
+        return _fast(_plain(value, ""))
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()  # no lone surrogates
+
+
 def decode(line: str | bytes) -> Any:
     """The value of a line that `encode` wrote; ValueError where it is not JSON."""
     marked = (b'"$' if isinstance(line, bytes) else '"$') in line  # type: ignore[operator]

@@ -194,7 +194,7 @@ class MetricsTable:
         ):
             number, value = True, float(value)
         else:
-            number, value = False, value if isinstance(value, str) else lines.encode({"": value})[4:-1]
+            number, value = False, lines.text(value)
         column = f"metrics/{name}" if name in KEY.names else name
         if self._kinds.setdefault(column, number) != number:
             column = f"{column}/{'number' if number else 'text'}"

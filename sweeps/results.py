@@ -210,6 +210,13 @@ class Results:
         """How many trials are in each state."""
         return dict(Counter(self._table["state"].to_pylist()))
 
+    @property
+    def total(self) -> int | None:
+        """How many trials were asked for, extensions included; None: as many as there is time for."""
+        if self.manifest.trials is None:
+            return None
+        return self.manifest.trials + int((self._table.schema.metadata or {}).get(b"extended", 0))
+
     def __len__(self) -> int:
         return self._table.num_rows
 

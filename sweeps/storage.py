@@ -12,9 +12,11 @@ Credentials come from the environment or the store's own files; those in a URI a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -73,7 +75,7 @@ class Folder:
     def read(self, name: str) -> bytes | None:
         """The file's content, or None where there is no such file."""
         try:
-            with self.filesystem.open_input_stream(self.at(name)) as file:
+            with _os_errors(), self.filesystem.open_input_stream(self.at(name)) as file:
                 return file.read()
         except FileNotFoundError:
             return None
@@ -123,8 +125,19 @@ class Folder:
             ) from error
 
     def _write(self, path: str, data: bytes | pa.Buffer) -> None:
-        with self.filesystem.open_output_stream(path) as file:
+        with _os_errors(), self.filesystem.open_output_stream(path) as file:
             file.write(data)
+
+
+@contextlib.contextmanager
+def _os_errors() -> Iterator[None]:
+    """A store's own exceptions (fsspec packages raise their libraries') as OSError, which callers expect."""
+    try:
+        yield
+    except (OSError, pa.ArrowException):
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def put_local(path: Path, data: bytes | pa.Buffer, *, durable: bool = True) -> None:

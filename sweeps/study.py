@@ -92,11 +92,12 @@ class StudyFile:
         self._folder, self._distributions = folder, dict(distributions)
         self._metrics = list(objectives)
         self._flatten = flatten or (lambda config: look_up(config, self._distributions))
-        content = folder.read("study.journal") or b""
+        # In a store the file may be ahead of the journal, after the loss of a machine: it is made anew.
+        content = (folder.read("study.journal") or b"") if folder.local is not None else b""
         whole = content[: content.rfind(b"\n") + 1]
         if folder.local is not None and len(whole) < len(content):
             os.truncate(folder.local / "study.journal", len(whole))
-        self._content = bytearray() if folder.local is not None else bytearray(whole)
+        self._content = bytearray()  # of the object in a store
         self._backend = _Buffer(whole)
         self._storage = JournalStorage(self._backend)
         self._ids: dict[str, int] = {}  # trial -> Optuna's id, while it runs
@@ -172,7 +173,7 @@ class StudyFile:
             distribution = self._distributions.get(name)
             shown = None if distribution is None else _shown(value, distribution)
             if distribution is None or shown is None:
-                attributes[name] = lines.encode({"": value})[4:-1]
+                attributes[name] = lines.text(value)
             else:
                 params[name], distributions[name] = shown[0], distribution
         template = FrozenTrial(
@@ -185,8 +186,8 @@ class StudyFile:
     def _copy(self, copy: Mapping[str, Any]) -> None:
         """A trial goes on with another's weights; the parameters shown stay those it began with."""
         if (number := self._ids.get(copy["trial"])) is not None:
-            said = {"from": copy["donor"], "iteration": copy["iteration"], "config": copy["config"]}
-            self._storage.set_trial_user_attr(number, f"copied at {copy['iteration']}", lines.encode(said))
+            said = {"from": copy["donor"], "iteration": copy["donor_iteration"], "config": copy["config"]}
+            self._storage.set_trial_user_attr(number, f"copy {copy['copies']}", lines.text(said))
 
     def _end(self, trial: str, event: Mapping[str, Any]) -> None:
         number = self._ids.pop(trial)
@@ -209,7 +210,7 @@ def _shown(value: Any, distribution: BaseDistribution) -> tuple[Any] | None:
         for choice in distribution.choices:
             if choice is value or (type(choice) is type(value) and choice == value):
                 return (choice,)
-        text = value if isinstance(value, str) else lines.encode({"": value})[4:-1]
+        text = lines.text(value)
         return (text,) if text in distribution.choices else None
     return (value,) if isinstance(value, (int, float)) and distribution._contains(float(value)) else None
 
@@ -217,9 +218,10 @@ def _shown(value: Any, distribution: BaseDistribution) -> tuple[Any] | None:
 def distribution(domain: Domain) -> BaseDistribution | None:
     """How Optuna shows the values of a parameter; None where none of its distributions can."""
     if domain.kind == "categorical":
-        options = [domain.from_unit((k + 0.5) / domain.size) for k in range(domain.size or 0)]
+        size = domain.size or 1
+        options = [domain.from_unit((k + 0.5) / size) for k in range(size)]
         plain = all(isinstance(v, str | int | float | bool) or v is None for v in options)
-        return CategoricalDistribution(options if plain else [lines.encode({"": v}) for v in options])
+        return CategoricalDistribution(options if plain else [lines.text(v) for v in options])
     low, high = domain.from_unit(0.0), domain.from_unit(1.0)
     if not (math.isfinite(low) and math.isfinite(high)):
         return None

@@ -19,7 +19,9 @@
 | `reason`, `error`   | string             | why it ended; the last lines of its last failure               |
 | `config`            | string             | all of the configuration as run, JSON (`sweeps.lines`)         |
 
-After a copy the hyperparameters and `config` are those it goes on with. A hyperparameter with the name of
+A trial is pending before its first report and while it waits for a worker or for the sweep's resume. The
+schema's metadata tells in `extended` how many trials were added by `resume --extend`. After a copy the
+hyperparameters and `config` are those it goes on with. A hyperparameter with the name of
 another column is `config/<name>`. Hyperparameters of mixed types are JSON strings.
 """
 
@@ -119,6 +121,7 @@ class TrialsTable:
         self._resources = lines.encode(resources) if resources else None
         self._rows: dict[str, int] = {}
         self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
+        self._extended = 0
         self._keys: list[tuple[int, int]] = []  # per trial (copies, iteration) of its last report
         self._mutex = threading.Lock()
         self._dirty = True
@@ -132,12 +135,18 @@ class TrialsTable:
         Returns:
             False for a report that repeats an iteration already known (it changes nothing), else True.
         """
-        handler = _HANDLERS.get(event["event"])
-        if handler is None:
-            return True
+        kind = event["event"]
         with self._mutex:
+            if kind in ("opened", "closed"):  # whatever was running then runs no more
+                states = self._columns["state"]
+                states[:] = ["pending" if state == "running" else state for state in states]
+            elif kind == "extended":
+                self._extended += int(event["trials"])
+            elif kind not in _HANDLERS:
+                return True
             self._dirty = True
-            return handler(self, self._row(event["trial"]), event) is not False
+            handler = _HANDLERS.get(kind)
+            return handler is None or handler(self, self._row(event["trial"]), event) is not False
 
     def write(self) -> None:
         """Write the table where it has changed. One caller at a time."""
@@ -145,10 +154,11 @@ class TrialsTable:
             if not self._dirty:
                 return
             columns, self._dirty = {name: list(values) for name, values in self._columns.items()}, False
+            schema = self.schema.with_metadata({"extended": str(self._extended)})
         try:
             arrays = [pa.array(columns[field.name], field.type) for field in self.schema]
             sink = pa.BufferOutputStream()
-            pq.write_table(pa.Table.from_arrays(arrays, schema=self.schema), sink, compression="zstd")
+            pq.write_table(pa.Table.from_arrays(arrays, schema=schema), sink, compression="zstd")
             self._folder.put("trials.parquet", sink.getvalue(), durable=False)
         except BaseException:
             self._dirty = True
@@ -196,6 +206,7 @@ class TrialsTable:
         columns, metrics = self._columns, event["metrics"]
         key = (event.get("copies", 0), event["iteration"])
         if key <= self._keys[row]:
+            self._copy_all(event)
             return False
         self._keys[row] = key
         columns["iterations"][row] = int(key[1])
@@ -217,30 +228,30 @@ class TrialsTable:
                 best = columns[best_column][row]
                 if best is None or (value > best if largest else value < best):
                     columns[best_column][row] = value
-        for copy in event.get("copied") or ():
-            self._copy(copy)
+        self._copy_all(event)
         return True
 
     def _checkpointed(self, row: int, event: Mapping[str, Any]) -> None:
         self._columns["checkpoint"][row] = event["path"]
 
-    def _copy(self, copy: Mapping[str, Any]) -> None:
-        row, iteration = self._row(copy["trial"]), int(copy["iteration"])
-        copies = self._columns["copies"][row] + 1
-        self._keys[row] = (copies, iteration)
-        self._set(
-            row, copies=copies, copied_from=copy["donor"], iterations=iteration, checkpoint=copy.get("path")
-        )
-        self._configure(row, copy["config"])
+    def _copy_all(self, event: Mapping[str, Any]) -> None:
+        for copy in event.get("copied") or ():
+            row, iteration = self._row(copy["trial"]), int(copy["donor_iteration"])
+            self._keys[row] = (copy["copies"], iteration)
+            self._set(row, copies=copy["copies"], copied_from=copy["donor"], iterations=iteration)
+            self._set(row, checkpoint=copy["path"])
+            self._configure(row, copy["config"])
 
     def _failed(self, row: int, event: Mapping[str, Any]) -> None:
         text = "\n".join(str(event.get("error") or "").rstrip().splitlines()[-_ERROR_LINES:])
-        self._set(row, error=text, failures=self._columns["failures"][row] + 1)
+        self._set(row, error=lines.text(text), failures=self._columns["failures"][row] + 1)
         if event.get("again"):
             self._columns["state"][row] = "pending"
 
     def _ended(self, row: int, event: Mapping[str, Any]) -> None:
-        self._set(row, state=event["state"], reason=event.get("reason"), ended=int(event["t"] * 1e6))
+        reason = event.get("reason")
+        self._set(row, state=event["state"], ended=int(event["t"] * 1e6))
+        self._set(row, reason=None if reason is None else lines.text(reason))
 
 
 _HANDLERS: dict[str, Callable[[TrialsTable, int, Mapping[str, Any]], bool | None]] = {
@@ -272,11 +283,11 @@ def typed(value: Any, kind: str) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     if kind == "string":
-        return value if isinstance(value, str) else lines.encode({"": value})[4:-1]
+        return lines.text(value)
     if kind == "bool":
         return bool(value) if isinstance(value, (bool, int)) else None
     if not isinstance(value, (int, float)):
         return None
     if kind == "double":
         return float(value)
-    return int(value) if value == value // 1 else None
+    return int(value) if value == value // 1 and abs(value) < 2**63 else None

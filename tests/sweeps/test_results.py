@@ -119,8 +119,9 @@ def test_a_folder_without_a_sweep_says_so(tmp_path):
 def test_sweeps_are_listed_with_their_state(tmp_path):
     sweep(tmp_path / "a", [("completed", [1.0]), ("failed", [])], total=2)
     sweep(tmp_path / "b", [("completed", [3.0]), ("running", [2.0])], closed=False, total=5)
-    with Journal.open(tmp_path / "b") as journal:
-        journal.append("extended", trials=4)
+    folder = open_folder(tmp_path / "b")
+    with Journal.open(folder) as journal, Tables(folder, read_manifest(folder), journal.events()) as tables:
+        tables.fold(journal.append("extended", trials=4))
     (tmp_path / "no sweep").mkdir()
     first, second = list_sweeps(tmp_path)
     assert (first.name, first.state, first.done, first.total, first.failed, first.best) == (

@@ -33,8 +33,8 @@ def events(trials=3, reports=4):
     for step in range(1, reports + 1):
         for i in range(trials):
             metrics = {"loss": 1.0 / step + i, "acc": 0.5}
-            yield {"event": "reported", "trial": f"{i:05d}", "t": t + 10 * step, "copies": 0, "iteration": step,
-                   "metrics": metrics, "decision": "CONTINUE"}  # fmt: skip
+            key = {"trial": f"{i:05d}", "copies": 0, "iteration": step}
+            yield {"event": "reported", **key, "t": t + 10 * step, "metrics": metrics, "decision": "CONTINUE"}
     for i in range(trials):
         state = ["completed", "stopped", "failed"][i % 3]
         yield {"event": "ended", "trial": f"{i:05d}", "t": t + 100 + i, "state": state, "reason": None}
@@ -129,17 +129,17 @@ def test_a_trial_without_a_finite_value_has_failed_and_odd_parameters_become_att
     assert trial.state == TrialState.FAIL
     assert trial.params == {"layers": 3}
     assert trial.user_attrs == {
-        "trial": "00000", "lr": "99.0", "optimizer": '"lion"', "free": '{"$tuple":[1,2]}', "reason": "it is NaN",
+        "trial": "00000", "lr": "99.0", "optimizer": "lion", "free": '{"$tuple":[1,2]}',
+        "reason": "it is NaN",
     }  # fmt: skip
 
 
 def test_a_copy_is_told_as_an_attribute(tmp_path):
     story = list(events(reports=2))
-    story[4]["copied"] = [
-        {"trial": "00000", "donor": "00001", "iteration": 1, "config": {"lr": 0.5}, "path": "p"}
-    ]
+    copy = {"trial": "00000", "copies": 1, "donor": "00001", "donor_iteration": 1, "path": "p"}
+    story[4]["copied"] = [copy | {"config": {"lr": 0.5}}]
     write(tmp_path, story)
-    said = json.loads(study_of(tmp_path).trials[0].user_attrs["copied at 1"])
+    said = json.loads(study_of(tmp_path).trials[0].user_attrs["copy 1"])
     assert said == {"from": "00001", "iteration": 1, "config": {"lr": 0.5}}
 
 

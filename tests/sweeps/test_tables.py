@@ -165,8 +165,9 @@ def test_steps_repeated_after_a_failure_are_no_new_rows_and_change_nothing(tmp_p
 def test_a_copied_trial_repeats_the_donors_iterations_under_a_new_number_of_copies(tmp_path):
     copy = {
         "trial": "00000",
+        "copies": 1,
         "donor": "00001",
-        "iteration": 2,
+        "donor_iteration": 2,
         "config": {"lr": 0.5},
         "path": "trials/00001/c",
     }

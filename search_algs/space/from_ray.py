@@ -36,15 +36,12 @@ def read(domain: ray_sample.Domain) -> Domain:
         case ray_sample.Function():
             raise ValueError(
                 "tune.sample_from cannot be searched, for nothing is known of its values; "
-                "use when(parent, values, "
-                "domain) "
-                "for a parameter that depends on another, "
+                "use when(parent, values, domain) for a parameter that depends on another, "
                 "and a constraint such as 'a * b <= 1024' for forbidden combinations"
             )
     raise ValueError(
-        f"{type(domain).__name__}"
-        " is unknown; use tune.uniform, loguniform, randint, choice, ... or search_algs.space.normal, "
-        "beta, weighted, ..."
+        f"{type(domain).__name__} is unknown; use tune.uniform, loguniform, randint, choice, ... or "
+        "search_algs.space.normal, beta, weighted, ..."
     )
 
 

@@ -1,10 +1,8 @@
 """An existing W&B training script as a trial, unedited: flags or `wandb.config` in, `wandb.log` rows out."""
 
-import difflib
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +12,7 @@ from ray import tune
 from ray.tune.result import AUTO_RESULT_KEYS, DONE, RESULT_DUPLICATE
 
 from trainables import wandb_command
+from trainables.registry import Program
 from trainables.script_process import ScriptProcess
 from trainables.wandb_log import Row
 
@@ -31,7 +30,6 @@ def script(
     command: Sequence[str] | None = None,
     folder: str | Path = ".",
     *,
-    metrics: Sequence[str] = (),
     grace_s: float = 5.0,
 ) -> "Script":
     """A W&B script as a program for trials.
@@ -40,9 +38,6 @@ def script(
         program: the script, relative to `folder`: `program` of a W&B sweep file.
         command: W&B's command with its macros; None is `${env} ${interpreter} ${program} ${args}`.
         folder: where the script runs, the same on every node.
-        metrics: what the sweep looks at. Scripts often log a loss a batch and the metric an epoch; a result
-            then is what was logged until all of these were seen once more, the latest value of each name.
-            W&B's early stopping counts the same way. Empty: every row is a result.
         grace_s: seconds between SIGTERM and SIGKILL when a trial is stopped.
 
     Raises:
@@ -54,45 +49,30 @@ def script(
         program=program,
         command=tuple(command) if command else wandb_command.DEFAULT,
         folder=Path(folder).absolute(),
-        wanted=tuple(metrics),
         grace_s=grace_s,
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Script:
-    """A script that logs to W&B; made by `script`."""
+class Script(Program):
+    """A script that logs to W&B; made by `script`.
 
-    program: str | None
-    command: tuple[str, ...]
-    folder: Path
-    wanted: tuple[str, ...]
-    grace_s: float
+    It says neither which hyperparameters it has nor what it will log, and nothing can change while it runs.
+    Every row is a report, also those without the metric (a loss each batch, the metric each epoch).
+    """
 
-    @property
-    def name(self) -> str:
-        """The script's file name without its ending."""
-        return Path(self.program).stem if self.program else str(self.command[0])
+    checkpoints = False
+    sparse = True
 
-    @property
-    def hyperparameters(self) -> None:
-        """Unknown: the script does not say which flags it has."""
-        return None
-
-    @property
-    def metrics(self) -> None:
-        """Unknown until it logs them."""
-        return None
-
-    @property
-    def default_metric(self) -> None:
-        """None: the sweep has to name it."""
-        return None
-
-    @property
-    def mutable(self) -> frozenset[str]:
-        """Empty: flags cannot change while the script runs, and it has no checkpoint to copy."""
-        return frozenset()
+    def __init__(
+        self,
+        *,
+        program: str | None,
+        command: tuple[str, ...],
+        folder: Path,
+        grace_s: float,
+    ) -> None:
+        self.name = Path(program).stem if program else str(command[0])
+        self.program, self.command, self.folder, self.grace_s = program, command, folder, grace_s
 
     def check(self, config: Mapping[str, Any]) -> list[str]:
         """What is wrong with the script's files and command; a script takes any config."""
@@ -118,8 +98,7 @@ class ScriptTrial(tune.Trainable):
 
     It has no checkpoint: after a crash the script starts anew, and its rows come again from the first one,
     under their old iterations, which the sweep already has. For the same reason such a trial cannot be
-    paused or
-    copied: asha and median suit it; hyperband, bohb, pbt and pb2 do not.
+    paused or copied: asha and median suit it; hyperband, bohb, pbt and pb2 do not.
 
     The end of the script is the end of the trial: with exit code 0 the last row counts as the final result
     (it is not reported twice), with any other code the trial fails with the last lines of standard error.
@@ -134,33 +113,20 @@ class ScriptTrial(tune.Trainable):
         """All resources in one bundle: one process on one node."""
         return cls.resources
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Nothing is started before the first step, so that all errors are the trial's own."""
-        self._gathered: Row = {}
-        self._repeated: Row = {}
-
     def step(self) -> dict[str, Any]:
-        """The next row, waiting for it."""
+        """The next row, waiting for it. The script starts here: all its errors are the trial's own."""
         if self._process is None:
             self._process = self._start()
-        wanted = self.script.wanted
         while (row := self._process.next_row()) is not None:
-            self._gathered |= scalars(row)
-            if all(name in self._gathered for name in wanted) and self._gathered.keys() - CLOCK:
-                self._repeated = {name: self._gathered[name] for name in wanted}
-                result, self._gathered = self._gathered, {}
+            result = scalars(row)
+            if result.keys() - CLOCK:  # else nothing but media
                 return result
         self._raise_unless_successful(self._process)
-        if self._repeated and self._gathered.keys() - CLOCK:
-            # Logged after the last metric, a test score say: one more result, the metric unchanged.
-            result, self._gathered = self._repeated | self._gathered, {}
-            return result
         return {RESULT_DUPLICATE: True, DONE: True}  # as Tune ends a function: the last result, marked
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The same actor, a new process."""
         self.cleanup()
-        self._gathered, self._repeated = {}, {}
         return True
 
     def cleanup(self) -> None:
@@ -224,13 +190,7 @@ class ScriptTrial(tune.Trainable):
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
             lines = process.last_lines() or "(nothing on standard error)"
             raise RuntimeError(f"{name} {how}; its output is in {process.folder}. Its last lines:\n{lines}")
-        missing = [want for want in self.script.wanted if want not in self._repeated]
-        if missing and self._gathered:
-            logged = sorted(self._gathered)
-            near = difflib.get_close_matches(missing[0], logged, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise RuntimeError(f"{name} never logged {missing[0]!r}; it logged {', '.join(logged)}.{hint}")
-        if not self.iteration and not self._gathered:
+        if not self.iteration:
             raise RuntimeError(
                 f"{name} ended without a row of wandb.log. It has to call wandb.init, without `dir=` and "
                 f"without `mode='disabled'`. Its last lines:\n{process.last_lines()}"

@@ -270,24 +270,20 @@ class TestTrial:
         (result,) = run_alone(program, {"lr": np.float64(1e-5), "net": {"width": 8}})
         assert (result["lr"], result["width"], result["own"]) == (1e-5, 8, 2)
 
-    def test_rows_without_the_metric_are_gathered_into_the_next_result(self, folder):
-        """Three batches an epoch, the metric at its end, a test score at last: W&B counts metric rows."""
+    def test_rows_with_different_names_are_results_of_their_own_and_media_are_none(self, folder):
         (folder / "sparse.py").write_text(
             "import wandb\n"
             "wandb.init(settings=wandb.Settings(x_disable_stats=True))\n"
-            "for epoch in range(2):\n"
-            "    for batch in range(3): wandb.log({'loss': 10 * epoch + batch})\n"
-            "    wandb.log({'acc': epoch / 2})\n"
-            "wandb.log({'test': 0.4})\n"
+            "for batch in range(2): wandb.log({'loss': batch})\n"
+            "wandb.log({'histogram': wandb.Histogram([1, 2])})\n"
+            "wandb.log({'acc': 0.5})\n"
         )
-        results = run_alone(script("sparse.py", folder=folder, metrics=["acc"]), {})
-        got = [(result.get("loss"), result["acc"], result.get("test")) for result in results]
-        assert got == [(2, 0, None), (12, 0.5, None), (None, 0.5, 0.4)]
-
-    def test_a_metric_that_never_comes_is_an_error_with_the_nearest_name(self, folder):
-        program = script("train.py", ["${interpreter}", "${program}"], folder, metrics=["los"])
-        with pytest.raises(RuntimeError, match=r"never logged 'los'; it logged .*Did you mean 'loss'\?"):
-            run_alone(program, {})
+        program = script("sparse.py", folder=folder)
+        results = run_alone(program, {})
+        got = [(result.get("loss"), result.get("acc")) for result in results]
+        assert got == [(0, None), (1, None), (None, 0.5)]
+        assert [result["_step"] for result in results] == [0, 1, 3]
+        assert program.sparse
 
     def test_a_script_without_rows_is_an_error(self, folder):
         (folder / "silent.py").write_text("import sys; print('nothing to do', file=sys.stderr)")

@@ -4,10 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import search_algs
+from search_algs.space import Space
+from sweeps import schedulers
 from sweeps.spelling import allowed, nearest
+
+NEEDS_CHECKPOINTS = frozenset({"hyperband", "bohb", "pbt", "pb2"})
+"""Schedulers that pause trials or copy one over another."""
 
 ENGINE_METRICS = ("training_iteration", "time_total_s")
 """What Ray adds to every report."""
+
+_EDGE = 0.001
+"""How near to an end a parameter is tried: an open end, such as a dropout of 1, is never drawn."""
+
+_OPTIONS = 64
+"""Options of one parameter that are tried."""
 
 _MODES = {
     "minimize": "min",
@@ -49,6 +60,11 @@ def objectives(
         for name in metrics:
             if name not in known:
                 problems.append(f"metric: {program.name} never reports {name!r}; {allowed(name, known)}")
+    if program is not None and not program.checkpoints and scheduler in NEEDS_CHECKPOINTS:
+        problems.append(
+            f"scheduler: {scheduler} pauses or copies trials, and {program.name} has no checkpoints; "
+            "take asha, median or fifo."
+        )
     if len(metrics) > 1:
         able = [name for name in search_algs.names() if search_algs.load(name).several_objectives]
         if search is not None and search not in able:
@@ -114,3 +130,33 @@ def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
+
+
+def full_training(sweep: Any, program: Any, space: Any, problems: list[str]) -> dict[str, Any]:
+    """`max_iterations` for a scheduler that must know it, as the trainable counts its reports."""
+    name, given = sweep.scheduler_choice
+    if "max_t" not in schedulers.parameters(name) or given.get("max_t") is not None:
+        return {}
+    lengths = (
+        [program.reports(config) for config in corners(space)]
+        if program is not None and space is not None
+        else []
+    )
+    if lengths and None not in lengths:
+        return {"max_iterations": max(lengths)}
+    problems.append(
+        f"scheduler: {name} must know how long a full training is; set max_iterations, or write "
+        f"{name}:max_t=N (in reports of a trial)."
+    )
+    return {}
+
+
+def corners(space: Space) -> list[dict[str, Any]]:
+    """Configurations with each parameter near each end, or at each option, and the others in the middle."""
+    middle = [0.5] * len(space)
+    points = [middle]
+    for i, dimension in enumerate(space.dimensions):
+        options = getattr(dimension.domain, "options", None)
+        ends = [(k + 0.5) / len(options) for k in range(len(options))] if options else [_EDGE, 1 - _EDGE]
+        points += [[*middle[:i], u, *middle[i + 1 :]] for u in ends[:_OPTIONS]]
+    return [config for config in map(space.decode, points) if not space.violated(config)]

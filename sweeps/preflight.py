@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sweeps.agreement import corners
 
 if TYPE_CHECKING:
     from sweeps.spec import Sweep
-
-_EDGE = 0.001
-"""How near to an end of its range a parameter is tried: an open end, such as a dropout of 1, is never
-drawn."""
 
 
 def preflight(sweep: Sweep, resources: Mapping[str, float] | None = None) -> list[str]:
@@ -36,24 +34,16 @@ def preflight(sweep: Sweep, resources: Mapping[str, float] | None = None) -> lis
     program = sweep.program()
     if program is not None:
         # The trainable knows best what its hyperparameters may be, and whether its data is there.
-        found = [text for config in _corners(sweep) for text in program.check(config)]
+        found = [text for config in corners(sweep.search_space()) for text in program.check(config)]
         once = {
             text.partition(" is ")[0]: text for text in reversed(found)
         }  # one value too large says enough
         problems += [f"{program.name}: {text}" for text in reversed(once.values())]
+        try:
+            program.trainable(sweep.ranks, sweep.cpus_per_rank, sweep.gpus_per_rank)
+        except ValueError as error:
+            problems.append(f"{program.name}: {error}")
     return problems
-
-
-def _corners(sweep: Sweep) -> list[dict[str, Any]]:
-    """Configurations with each parameter near each end, or at each option, and the others in the middle."""
-    space = sweep.search_space()
-    middle = [0.5] * len(space)
-    points = [middle]
-    for i, dimension in enumerate(space.dimensions):
-        options = getattr(dimension.domain, "options", None)
-        ends = [(k + 0.5) / len(options) for k in range(len(options))] if options else [_EDGE, 1 - _EDGE]
-        points += [[*middle[:i], u, *middle[i + 1 :]] for u in ends]
-    return [config for config in map(space.decode, points) if not space.violated(config)]
 
 
 def _resources(sweep: Sweep, resources: Mapping[str, float] | None) -> list[str]:

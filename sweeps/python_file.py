@@ -17,7 +17,7 @@ from sweeps.spec import SpecError, Sweep
 _loading: ContextVar[bool] = ContextVar("_loading", default=False)
 
 
-class _Running(BaseException):
+class Running(BaseException):
     """Raised by `Sweep.run` while a file is loaded: the file ran its sweep, and this is it."""
 
     def __init__(self, sweep: Sweep) -> None:
@@ -27,12 +27,12 @@ class _Running(BaseException):
 def caught(sweep: Sweep) -> None:
     """Called by `Sweep.run`: while a file is loaded, its sweep is taken instead of run."""
     if _loading.get():
-        raise _Running(sweep)
-    return None
+        raise Running(sweep)
 
 
 @contextmanager
-def _taking() -> Iterator[None]:
+def taking() -> Iterator[None]:
+    """While open, a sweep that is run raises `Running` instead."""
     token = _loading.set(True)
     try:
         yield
@@ -42,11 +42,9 @@ def _taking() -> Iterator[None]:
 
 def from_python(path: Path) -> Sweep:
     """The sweep of a recipe: its `sweep`, else its only one, else the first that it runs."""
-    try:
-        with _taking():
-            module = _import(path)
-    except _Running as running:
-        return running.sweep
+    module, running = import_file(path)
+    if running is not None:
+        return running
     if isinstance(getattr(module, "sweep", None), Sweep):
         return module.sweep
     found = {id(value): name for name, value in vars(module).items() if isinstance(value, Sweep)}
@@ -59,9 +57,15 @@ def from_python(path: Path) -> Sweep:
     raise SpecError([f"{path}: defines no sweep; write `sweep = Sweep(...)` at its top level."])
 
 
-def _import(path: Path) -> ModuleType:
-    """Import a file as a module of a name of its own, with its folder in `sys.path` as `python FILE` has
-    it."""
+def import_file(path: Path) -> tuple[ModuleType, Sweep | None]:
+    """Import a file under a name of its own, its folder in `sys.path` as `python FILE` has it.
+
+    Returns:
+        The module, and the sweep that the file ran at its top level: the module then ends at that line.
+
+    Raises:
+        SpecError: Whatever the file raises, with its line.
+    """
     from ray import cloudpickle
 
     path = path.absolute()
@@ -73,17 +77,19 @@ def _import(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # Workers cannot import a module of that name: what it defines travels with the trial.
+    cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
     try:
-        spec.loader.exec_module(module)
+        with taking():
+            spec.loader.exec_module(module)
+    except Running as running:
+        return module, running.sweep
     except SpecError as error:
         raise SpecError(error.problems, f"{path} cannot be run as written") from None
     except (Exception, SystemExit) as error:  # whatever a stranger's file raises is its author's to read
-        line = next(
-            (f.lineno for f in traceback.extract_tb(error.__traceback__)[::-1] if f.filename == str(path)),
-            None,
-        )
+        frames = traceback.extract_tb(error.__traceback__)
+        line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(path)), None)
+        line = error.lineno if isinstance(error, SyntaxError) else line
         where = f"{path}, line {line}" if line else str(path)
         raise SpecError([f"{where}: {type(error).__name__}: {error}"]) from error
-    # Workers cannot import a module of that name: what it defines travels with the trial.
-    cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
-    return module
+    return module, None

@@ -195,7 +195,7 @@ class Sweep:
         if self._program is None and self.trainable is not None:
             from sweeps.trainable_reference import load_program
 
-            object.__setattr__(self, "_program", load_program(self.trainable, self.metrics))
+            object.__setattr__(self, "_program", load_program(self.trainable))
         return self._program
 
     def to_yaml(self) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import trainables
+from sweeps.python_file import Running, import_file, taking
 from sweeps.spelling import allowed
 from trainables.program import Script, script
 
@@ -15,30 +16,28 @@ SCRIPT_KEYS = ("program", "command", "folder")
 """The keys of a trainable that is a script."""
 
 
-def load_program(trainable: Any, metrics: Sequence[str] = ()) -> trainables.Program:
+def load_program(trainable: Any) -> trainables.Program:
     """The program that `Sweep.trainable` names.
-
-    Args:
-        metrics: What the sweep improves; a script's rows count once these are among them.
 
     Raises:
         ValueError: No such trainable or script; says what there is.
     """
-    import trainables
-
-    if isinstance(trainable, Script):
-        return cast("trainables.Program", trainable)
     if isinstance(trainable, Mapping):
         unknown = [f"{key!r}; {allowed(key, SCRIPT_KEYS)}" for key in trainable if key not in SCRIPT_KEYS]
         if unknown:
             raise ValueError("a script has no key " + " and no key ".join(unknown))
-        return cast("trainables.Program", script(**{"metrics": metrics, **trainable}))
-    return trainables.load(trainable)
+        return script(**trainable)
+    try:
+        with taking():
+            return trainables.load(trainable)
+    except Running:  # the trainable's file runs a sweep where it ends: what stands before that is there
+        file, _, name = str(trainable).rpartition(":")
+        module, _ = import_file(Path(file).with_suffix(".py"))
+        return trainables.load(getattr(module, name))
 
 
 def reference(trainable: Any) -> Any:
-    """How a later process finds a trainable again: a name, `"module:Class"`, `"/path/file.py:Class"`, or a
-    script.
+    """How a later process finds it again: a name, `"module:Class"`, `"/path/file.py:Class"`, or a script.
 
     Raises:
         ValueError: It cannot; says why and what to do.

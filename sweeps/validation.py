@@ -8,7 +8,7 @@ from typing import Any
 
 import search_algs
 from sweeps import options
-from sweeps.agreement import objectives, unknown_hyperparameters
+from sweeps.agreement import full_training, objectives, unknown_hyperparameters
 from sweeps.spelling import allowed
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -29,6 +29,8 @@ def examine(sweep: Any) -> tuple[list[str], dict[str, Any]]:
     filled = objectives(sweep, program, search, scheduler, problems)
     if program is not None:
         problems += unknown_hyperparameters(sweep, program, space)
+    if sweep.max_iterations is None and scheduler is not None:
+        filled |= full_training(sweep, program, space, problems)
     points = space.size if search == "grid" and space is not None else None
     if points and (sweep.trials is None or (_whole(1)[1](sweep.trials) and sweep.trials > points)):
         filled["trials"] = points
@@ -169,12 +171,6 @@ def _scheduler(sweep: Any, problems: list[str]) -> str | None:
         return None
     found = schedulers.problems(name, given)
     problems += [text if text.startswith("scheduler") else f"scheduler: {text}" for text in found]
-    longest = schedulers.parameters(name).get("max_t") if not found else None
-    if longest is not None and given.get("max_t") is None and sweep.max_iterations is None:
-        problems.append(
-            f"scheduler: {name} must know how long a full training is; "
-            f"set max_iterations, or write {name}:max_t=N (in reports of a trial)."
-        )
     return None if found else name
 
 

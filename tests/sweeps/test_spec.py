@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from ray import tune
 from search_algs import load
 from search_algs.space import when
 from sweeps import SpecError, Sweep
+from trainables import Program
 
 
 def train(config: dict[str, Any]) -> None:
@@ -90,6 +92,10 @@ def test_a_sweep_cannot_be_changed() -> None:
             {"scheduler": "median", "metric": ["a", "b"], "mode": ["min", "max"]},
             "scheduler: median compares trials",
         ),
+        (
+            {"trainable": {"program": "train.py"}, "scheduler": "pbt"},
+            "scheduler: pbt pauses or copies trials, and train has no checkpoints",
+        ),
         ({"space": 3}, "space: is 3; it must map"),
         ({"space": {"lr": tune.uniform(1, 0)}}, "space: lr: the lower bound 1 is above the upper bound 0"),
         ({"space": {"m": when("opt", "sgd", 1)}}, "space: m: when('opt', ...): there is no parameter 'opt'"),
@@ -153,6 +159,26 @@ def test_metric_and_mode_come_from_the_trainable_when_absent() -> None:
     assert (made.metrics, made.modes) == (("val_accuracy",), ("max",))
 
 
+class Counting(Program):
+    name = "counting"
+    metrics = ("loss",)
+
+    def reports(self, config: Mapping[str, Any]) -> int:
+        return int(config["epochs"])
+
+    def trainable(self, ranks: int = 1, cpus_per_rank: float = 1, gpus_per_rank: float = 0) -> Any:
+        return train
+
+
+def test_the_length_of_a_full_training_comes_from_the_trainable_when_a_scheduler_asks() -> None:
+    known: dict[str, Any] = {"trainable": Counting(), "fixed": {"epochs": 5}}
+    assert sweep(scheduler="asha", **known).max_iterations == 5
+    assert sweep(**known).max_iterations is None
+    assert sweep(scheduler="asha:max_t=3", **known).max_iterations is None
+    searched = sweep(trainable=Counting(), space={"epochs": tune.choice([2, 7])}, scheduler="asha")
+    assert searched.max_iterations == 7
+
+
 def test_trials_of_a_grid_are_its_points_when_absent() -> None:
     space = {"a": tune.choice([1, 2, 3]), "b": when("a", 1, tune.choice([1, 2]))}
     assert sweep(search="grid", space=space, trials=None).trials == 4
@@ -213,6 +239,7 @@ def test_what_this_machine_lacks_is_said_before_a_run_not_at_birth(tmp_path: Any
     assert any(p.startswith("ranks: one trial takes") for p in sweep(ranks=4096, **ready).problems())
     assert any("8 GPUs" in p for p in sweep(gpus_per_rank=8, **ready).problems())
     assert any("storage" in p for p in sweep(storage="/proc/nosuch").problems())
+    assert any("plain function, which runs in one process" in p for p in sweep(ranks=2, **ready).problems())
     assert sweep(trainable=None).problems()[0].startswith("trainable: is not named")
     assert any("metric: is missing" in p for p in sweep(metric=None, mode=None, **ready).problems())
 
@@ -220,7 +247,15 @@ def test_what_this_machine_lacks_is_said_before_a_run_not_at_birth(tmp_path: Any
 def test_a_cluster_counts_with_its_own_resources(tmp_path: Any) -> None:
     from sweeps.preflight import preflight
 
-    big = sweep(ranks=8, gpus_per_rank=1, address="auto", storage=str(tmp_path))
+    big = sweep(
+        trainable="classify",
+        metric="val_loss",
+        space={},
+        ranks=8,
+        gpus_per_rank=1,
+        address="auto",
+        storage=str(tmp_path),
+    )
     assert preflight(big) == []
     assert preflight(big, {"CPU": 64, "GPU": 8}) == []
     assert [p[:5] for p in preflight(big, {"CPU": 4, "GPU": 4})] == ["ranks", "ranks"]

@@ -126,12 +126,20 @@ def test_a_python_file_gives_its_sweep_without_running_it(tmp_path: Path, body: 
     assert sweep_file.load(path, {"trials": 7}, {"lr": 0.5}).search_space().decode([]) == {"lr": 0.5}
 
 
+def test_a_script_that_runs_its_sweep_where_it_ends_can_be_resumed(tmp_path: Path) -> None:
+    path = write(tmp_path, "runs_at_its_end.py", RECIPE.format(body=f"{SWEEP % 3}.run()"))
+    written = sweep_file.load(path).to_yaml()
+    program = Sweep.from_yaml(written).program()
+    assert program is not None
+    assert program.name == "train"
+
+
 def test_a_python_files_own_mistakes_are_told_with_their_line(tmp_path: Path) -> None:
     assert (
         "line 3: ZeroDivisionError: division by zero"
         in refused(write(tmp_path, "a.py", "x = 1\n\n1 / 0\n"))[0]
     )
-    assert "SyntaxError" in refused(write(tmp_path, "b.py", "def (:\n"))[0]
+    assert "line 1: SyntaxError" in refused(write(tmp_path, "b.py", "def (:\n"))[0]
     assert "defines no sweep" in refused(write(tmp_path, "c.py", "x = 1\n"))[0]
     two = RECIPE.format(body=f"a = {SWEEP % 3}\nb = {SWEEP % 4}")
     assert "defines 2 sweeps (a, b)" in refused(write(tmp_path, "d.py", two))[0]

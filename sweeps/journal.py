@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ class Journal:
 
     def events(self) -> Iterator[dict[str, Any]]:
         """All events from the first, those of earlier sessions and those appended until now."""
-        return _read_segments((file.name, file.read_bytes) for file in self._segments())
+        return lines.events_of((file.name, file.read_bytes) for file in self._segments())
 
     def sync(self) -> None:
         """Bring everything appended so far to the disk and the store; returns when it is there.
@@ -160,7 +161,7 @@ class Journal:
         self._next = 1
         for file in reversed(segments):
             content = file.read_bytes()
-            end, last = _last_line(content)
+            end, last = lines.last_event(content)
             if end < len(content):
                 os.truncate(file, end)
             if last is not None:
@@ -259,14 +260,18 @@ def read(where: str | os.PathLike[str] | Folder) -> Iterator[dict[str, Any]]:
     """
     journal = open_folder(where).child("journal")
     names = [name for name in journal.names() if name.endswith(".jsonl")]
-    return _read_segments((name, lambda name=name: journal.read(name) or b"") for name in names)
+    return lines.events_of((name, partial(_content, journal, name)) for name in names)
+
+
+def _content(journal: Folder, name: str) -> bytes:
+    return journal.read(name) or b""
 
 
 def last(where: str | os.PathLike[str] | Folder) -> dict[str, Any] | None:
     """The last whole event of a sweep; None where there is none. Reads one segment only."""
     journal = open_folder(where).child("journal")
     for name in reversed([name for name in journal.names() if name.endswith(".jsonl")]):
-        if (found := _last_line(journal.read(name) or b"")[1]) is not None:
+        if (found := lines.last_event(journal.read(name) or b"")[1]) is not None:
             return found
     return None
 
@@ -287,38 +292,3 @@ def is_running(where: str | os.PathLike[str] | Folder) -> bool:
     if (spool / "id").exists() and lease.get("spool") == spool_id(spool):
         return is_locked(spool / ".lock")
     return lease_age(folder, lease) < DEAD_S
-
-
-def _last_line(content: bytes) -> tuple[int, dict[str, Any] | None]:
-    """Where the last whole event ends, and that event; what lies behind was being written at a crash."""
-    end = content.rfind(b"\n") + 1
-    while end:
-        begin = content.rfind(b"\n", 0, end - 1) + 1
-        try:
-            return end, lines.decode(content[begin:end])
-        except ValueError:
-            end = begin
-    return 0, None
-
-
-def _read_segments(segments: Any) -> Iterator[dict[str, Any]]:
-    """Events of (name, function giving its bytes) in order; a torn end of the last segment is left out."""
-    expected, torn = 1, ""
-    for name, content in segments:
-        for number, line in enumerate(content().split(b"\n"), start=1):
-            if not line:
-                continue
-            try:
-                event = lines.decode(line)
-            except ValueError:
-                torn = torn or f"{name}, line {number}"
-                continue
-            if torn or event["n"] != expected:
-                raise ValueError(
-                    f"the journal is damaged at {torn or f'{name}, line {number}'}, "
-                    f"where event {expected} should be. "
-                    "Was a file changed by hand or lost, or the sweep copied while it ran? "
-                    "Copy the journal folder again, or start a new sweep."
-                )
-            expected += 1
-            yield event

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -108,3 +108,38 @@ def _plain(value: Any, where: str) -> Any:
             "give a name in its place "
             'and look it up in the trial (`tune.choice(["relu", "gelu"])`).'
         ) from None
+
+
+def last_event(content: bytes) -> tuple[int, dict[str, Any] | None]:
+    """Where the last whole event ends, and that event; what lies behind was being written at a crash."""
+    end = content.rfind(b"\n") + 1
+    while end:
+        begin = content.rfind(b"\n", 0, end - 1) + 1
+        try:
+            return end, decode(content[begin:end])
+        except ValueError:
+            end = begin
+    return 0, None
+
+
+def events_of(segments: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[dict[str, Any]]:
+    """Events of (name, function giving its bytes) in order; a torn end of the last segment is left out."""
+    expected, torn = 1, ""
+    for name, content in segments:
+        for number, line in enumerate(content().split(b"\n"), start=1):
+            if not line:
+                continue
+            try:
+                event = decode(line)
+            except ValueError:
+                torn = torn or f"{name}, line {number}"
+                continue
+            if torn or event["n"] != expected:
+                raise ValueError(
+                    f"the journal is damaged at {torn or f'{name}, line {number}'}, "
+                    f"where event {expected} should be. "
+                    "Was a file changed by hand or lost, or the sweep copied while it ran? "
+                    "Copy the journal folder again, or start a new sweep."
+                )
+            expected += 1
+            yield event

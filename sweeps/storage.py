@@ -28,6 +28,7 @@ ATOMIC_PUT = {"s3", "s3a", "gcs", "gs", "abfs", "abfss", "adl", "az", "memory", 
 """Stores where an object appears whole or not at all; anywhere else a file is written aside and moved."""
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9.+-]+)://")
+_ASIDE = re.compile(r"\.\d+-[0-9a-f]{8}$")
 _SECRET = re.compile(r"(?i)^[^=]*(key|secret|token|password|sig)[^=]*=")
 
 
@@ -105,6 +106,13 @@ class Folder:
         """Remove a file; nothing happens where there is none."""
         if self.filesystem.get_file_info(self.at(name)).is_file:
             self.filesystem.delete_file(self.at(name))
+
+    def clear(self) -> None:
+        """Remove what a killed process left half written here, on a local disk."""
+        if (local := self.local) is not None and local.is_dir():
+            for file in local.glob(".*"):
+                if _ASIDE.search(file.name):
+                    file.unlink(missing_ok=True)
 
     def check_writable(self) -> None:
         """Write and remove a small file.

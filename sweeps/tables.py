@@ -48,6 +48,8 @@ class Tables:
             flatten: the active hyperparameters of a config by name (`Space.flatten`).
             distributions: Optuna's distribution of each hyperparameter; None: no study.journal.
         """
+        folder.clear()
+        folder.child("metrics").clear()
         objectives = manifest.objectives
         self._metrics = MetricsTable(folder, ROWS)
         self._trials = TrialsTable(

@@ -15,14 +15,18 @@ from sweeps import lines
 from sweeps.journal import Journal, exists, is_running, read
 from sweeps.lease import SweepInUse
 
-WRITER = """
-import sys, time
+FORKER = """
+import os, sys
 from sweeps.journal import Journal
-journal = Journal.open(sys.argv[1])
-print("open", flush=True)
-for i in range(10**9):
-    journal.append("reported", trial="00001", iteration=i, metrics={"loss": i / 3})
-    print(i, flush=True)
+for path in sys.stdin:
+    if os.fork() == 0:  # one import of everything for all rounds
+        journal = Journal.open(path.strip())
+        print(os.getpid(), flush=True)
+        for i in range(10**9):
+            journal.append("reported", trial="00001", iteration=i, metrics={"loss": i / 3})
+            print(i, flush=True)
+    os.wait()
+    print("dead", flush=True)
 """
 
 
@@ -159,23 +163,23 @@ def test_a_second_driver_is_refused_while_the_first_lives(tmp_path):
 
 def test_kill_9_at_any_moment_loses_no_appended_event_and_frees_the_sweep(tmp_path):
     rng = random.Random(0)
-    for round_ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        time.sleep(rng.uniform(0, 0.1))
-        process.send_signal(signal.SIGKILL)
-        said = [int(line) for line in process.stdout.read().split("\n")[:-1]]
-        process.wait()
-        process.stdout.close()
-        with Journal.open(tmp_path) as journal:
-            mine = [e["iteration"] for e in journal.events() if e["event"] == "reported"]
-            journal.append("closed", why=round_)
-        last = mine[mine.index(0, -len(said) - 1) if said else len(mine) :]
-        assert last[: len(said)] == said
-        assert [e["n"] for e in read(tmp_path)] == list(range(1, len(mine) + round_ + 2))
+    command = [sys.executable, "-c", FORKER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forker:
+        assert forker.stdin is not None
+        assert forker.stdout is not None
+        for round_ in range(6):
+            print(tmp_path, file=forker.stdin, flush=True)
+            writer = int(forker.stdout.readline())
+            time.sleep(rng.uniform(0, 0.1))
+            os.kill(writer, signal.SIGKILL)
+            said = [int(line) for line in iter(forker.stdout.readline, "dead\n")]
+            with Journal.open(tmp_path) as journal:
+                mine = [e["iteration"] for e in journal.events() if e["event"] == "reported"]
+                journal.append("closed", why=round_)
+            begin = len(mine) - 1 - mine[::-1].index(0) if said else len(mine)
+            assert mine[begin:][: len(said)] == said
+            assert [e["n"] for e in read(tmp_path)] == list(range(1, len(mine) + round_ + 2))
+        forker.stdin.close()
 
 
 def test_a_full_disk_raises_and_leaves_the_journal_whole(tmp_path, monkeypatch):

@@ -187,3 +187,33 @@ server.serve_forever()
         server.stdout.close()
     assert [t["state"] for t in shown["trials"]] == ["Complete", "Pruned", "Fail"]
     assert [v["step"] for v in shown["trials"][0]["intermediate_values"]] == [1, 2, 3, 4]
+
+
+def test_every_domain_of_a_space_has_a_distribution_that_holds_its_values(tmp_path):
+    from ray import tune
+
+    from search_algs.space import Space
+    from sweeps.study import distribution
+
+    space = Space(
+        {
+            "lr": tune.loguniform(1e-5, 1.0),
+            "layers": tune.randint(1, 9),
+            "width": tune.qlograndint(8, 128, 8),
+            "drop": tune.quniform(0.0, 0.5, 0.1),
+            "mixed": tune.choice(["a", 1, None, True]),
+            "betas": tune.choice([(0.9, 0.99), (0.5, 0.9)]),
+            "bell": tune.randn(),
+        }
+    )
+    found = {d.name: kind for d in space.dimensions if (kind := distribution(d.domain)) is not None}
+    assert isinstance(found["layers"], IntDistribution)
+    assert found["lr"].log
+    unit = [0.3] * len(space)
+    config = space.decode(unit)
+    study = StudyFile(open_folder(tmp_path), {"loss": "min"}, found, space.flatten)
+    study.fold({"event": "suggested", "trial": "00000", "t": 1.0, "config": config, "memo": None})
+    study.write()
+    (trial,) = study_of(tmp_path).trials
+    assert set(trial.params) == set(found) >= {"lr", "layers", "width", "drop", "mixed", "betas"}
+    assert trial.params["betas"] == '{"$tuple":[0.9,0.99]}'

@@ -1,4 +1,5 @@
 import math
+import os
 import random
 import signal
 import subprocess
@@ -30,22 +31,29 @@ MANIFEST = Manifest(
     },
 )
 
-WRITER = """
-import sys, random
+FORKER = """
+import os, sys
 from sweeps import tables
 from sweeps.journal import Journal
 from sweeps.manifest import Manifest
 from sweeps.storage import open_folder
 tables.ROWS, tables.EVERY_S, tables.SHARE = 300, 0.01, 1.0
-folder = open_folder(sys.argv[1])
-with Journal.open(folder) as journal:
-    with tables.Tables(folder, Manifest(metric="loss", mode="min"), journal.events()) as made:
-        print("open", flush=True)
-        session = sum(1 for _ in journal.events())
-        for i in range(10**9):
-            metrics = {"loss": i / 3, **({"late": i} if i > 500 else {})}
-            made.fold(journal.append("reported", trial=f"{session}-{i % 7}", iteration=i + 1, copies=0,
-                                     metrics=metrics, decision="CONTINUE"))
+
+def write(folder):
+    with Journal.open(folder) as journal:
+        with tables.Tables(folder, Manifest(metric="loss", mode="min"), journal.events()) as made:
+            print(os.getpid(), flush=True)
+            session = sum(1 for _ in journal.events())
+            for i in range(10**9):
+                metrics = {"loss": i / 3, **({"late": i} if i > 500 else {})}
+                made.fold(journal.append("reported", trial=f"{session}-{i % 7}", iteration=i + 1, copies=0,
+                                         metrics=metrics, decision="CONTINUE"))
+
+for path in sys.stdin:
+    if os.fork() == 0:  # one import of everything for all rounds
+        write(open_folder(path.strip()))
+    os.wait()
+    print("dead", flush=True)
 """
 
 
@@ -257,35 +265,36 @@ def test_flush_shows_everything_at_once_and_a_reader_never_sees_a_half_written_f
             assert pq.read_table(tmp_path / "trials.parquet")["iterations"].to_pylist() == [count]
 
 
-def test_kill_9_at_any_moment_doubles_and_loses_no_row(tmp_path):
+def test_kill_9_at_any_moment_doubles_and_loses_no_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROWS", 300)
     rng = random.Random(1)
-    for _ in range(4):
-        process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        time.sleep(rng.uniform(0.02, 0.3))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        truth = [
-            (e["trial"], e["iteration"], e["metrics"]["loss"])
-            for e in read(tmp_path)
-            if e["event"] == "reported"
-        ]
-        if (tmp_path / "metrics").exists():
-            left = ds.dataset(tmp_path / "metrics", format="parquet").to_table().to_pylist()
-            assert [(r["trial"], r["iteration"], r["loss"]) for r in left] == truth[: len(left)]
-        module_rows, module.ROWS = module.ROWS, 300
-        try:
+    command = [sys.executable, "-c", FORKER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forker:
+        assert forker.stdin is not None
+        assert forker.stdout is not None
+        for _ in range(6):
+            print(tmp_path, file=forker.stdin, flush=True)
+            writer = int(forker.stdout.readline())
+            time.sleep(rng.uniform(0.02, 0.3))
+            os.kill(writer, signal.SIGKILL)
+            assert forker.stdout.readline() == "dead\n"
+            truth = [e for e in read(tmp_path) if e["event"] == "reported"]
+            truth = [(e["trial"], e["iteration"], e["metrics"]["loss"]) for e in truth]
+            left = rows_of(tmp_path)
+            assert left == truth[: len(left)]
             with Journal.open(tmp_path) as journal:
                 folded(tmp_path, *journal.events(), manifest=Manifest(metric="loss", mode="min"))
-        finally:
-            module.ROWS = module_rows
-        rows = ds.dataset(tmp_path / "metrics", format="parquet").to_table().to_pylist()
-        assert [(r["trial"], r["iteration"], r["loss"]) for r in rows] == truth
+            assert not [p.name for p in tmp_path.rglob(".*") if p.is_file() and p.name != ".lock"]
+            assert rows_of(tmp_path) == truth
+        forker.stdin.close()
     assert len(truth) > 300
+
+
+def rows_of(path):
+    if not (path / "metrics").exists():
+        return []
+    table = ds.dataset(path / "metrics", format="parquet").to_table(columns=["trial", "iteration", "loss"])
+    return [tuple(row.values()) for row in table.to_pylist()]
 
 
 def test_a_store_that_fails_for_a_while_loses_nothing(tmp_path, monkeypatch, caplog):
@@ -303,3 +312,30 @@ def test_a_store_that_fails_for_a_while_loses_nothing(tmp_path, monkeypatch, cap
         (tmp_path / "aside").rename(tmp_path / "metrics")
         tables.fold(report(iteration=3, loss=1.0))
     assert Seen(tmp_path).metrics["iteration"].to_pylist() == [1, 2, 3]
+
+
+def test_what_ran_when_a_session_ended_is_pending_and_extensions_are_counted(tmp_path):
+    story = [
+        suggest("00000"),
+        report("00000", 1, loss=1.0),
+        suggest("00001"),
+        report("00001", 1, decision="PAUSE", loss=2.0),
+    ]
+    assert folded(tmp_path, *story).trials["state"].to_pylist() == ["running", "paused"]
+    got = folded(
+        tmp_path, *story, {"event": "closed", "t": 200.0}, {"event": "extended", "t": 201.0, "trials": 3}
+    )
+    assert got.trials["state"].to_pylist() == ["pending", "paused"]
+    assert got.trials.schema.metadata[b"extended"] == b"3"
+
+
+def test_text_that_utf8_cannot_hold_and_huge_numbers_do_not_stop_the_tables(tmp_path):
+    got = folded(
+        tmp_path,
+        suggest("00000", lr=1e308, layers=2**70, optimizer={"name": "\ud800"}),
+        report("00000", 1, loss=1.0, note="\udfff"),
+        {"event": "failed", "trial": "00000", "t": 103.0, "error": "bad \ud800 byte", "again": False},
+    )
+    row = got.trials.to_pylist()[0]
+    assert (row["error"], row["layers"], row["optimizer.name"]) == ("bad ? byte", None, "?")
+    assert got.metrics["note"].to_pylist() == ["?"]

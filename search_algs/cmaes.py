@@ -2,7 +2,8 @@
 cmaes).
 
 Numbers only: categories and parameters that are not always there are drawn at random, as is everything while
-fewer than two numbers are searched. One objective. Cost: a few ms a suggestion.
+fewer than two numbers are searched. One objective. Cost: 3 ms a suggestion after 100 results, 15 ms after
+1,000.
 """
 
 from __future__ import annotations

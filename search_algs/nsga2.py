@@ -1,7 +1,8 @@
 """Non-dominated sorting genetic algorithm II: Optuna's `NSGAIISampler` (Deb et al., IEEE TEC 6, 2002), for
 several objectives.
 
-Cost: a few ms a suggestion.
+Cost: 2 ms a suggestion after 100 results, 14 ms after 1,000. Within 60 trials of one objective it was no
+better than random search.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tree-structured Parzen estimator: Optuna's `TPESampler` (Bergstra et al., NeurIPS 2011; Watanabe 2023,
 arXiv:2304.11127).
 
-Cost: about 15 ms a suggestion after 100 results, 75 ms after 1,000. Several objectives: MOTPE.
+Cost: 5 to 15 ms a suggestion after 100 results, 30 to 75 ms after 1,000. Several objectives: MOTPE.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ray.tune.search.search_generator import SearchGenerator
 import search_algs
 from search_algs import SpaceError, build, load, names, when
 
-SLOW = {"gp": 9}  # suggestions a sweep; the others play 30
+SLOW = {"gp": 12}  # suggestions a sweep; the others play 30
 QUICK = {"n_startup_trials": 3, "popsize": 4, "population_size": 5}  # settings that let models begin early
 
 
@@ -136,7 +136,7 @@ class TestContract:
             assert searcher.space.decode(searcher.space.encode(config)[0]) == config
 
     def test_a_sweep_cut_anywhere_and_replayed_goes_on_identically(self, name, tmp_path):
-        for seed in range(1 if name in SLOW else 3):
+        for seed in range(1 if name in SLOW else 2):
             searcher, copies = make(name), {}
 
             def keep(n, searcher=searcher, copies=copies):
@@ -145,7 +145,7 @@ class TestContract:
 
             events = play(searcher, seed, SLOW.get(name, 30), after=keep)
             last = max(i for i, event in enumerate(events) if event[0] == "suggest")
-            for cut in range(0, last + 1, 1 if seed == 0 or name in SLOW else 7):
+            for cut in range(0, last + 1, (6 if name in SLOW else 2) + 5 * seed):
                 ahead = next(i for i in range(cut, len(events)) if events[i][0] == "suggest")
                 journal, saved = make(name), make(name)
                 replay(journal, events[:cut])
@@ -158,7 +158,7 @@ class TestContract:
                     assert again.suggest(events[ahead][1]) == events[ahead][2]
 
     def test_the_same_seed_and_events_give_the_same_sweep(self, name):
-        events = play(make(name), 5, SLOW.get(name, 30))
+        events = play(make(name), 5, 8 if name in SLOW else 30)
         assert play_until(make(name), events) == [event[2] for event in events if event[0] == "suggest"]
 
     def test_a_restored_searcher_can_be_saved_and_restored_again(self, name, tmp_path):

@@ -1,5 +1,4 @@
-"""The template of every search algorithm: what Ray asks for, done once, so that an algorithm is only its
-idea.
+"""The template of every search algorithm: what Ray asks for, done once, so that an algorithm is its idea.
 
 An algorithm implements `start`, `ask`, `tell` and where it needs them `issued`, `rejected` and `lost`. It
 sees points of the unit cube and finite losses to minimise, nothing else. The template does the rest: signs,
@@ -12,6 +11,8 @@ suggestion, as never having stopped.
 The gate: a trial that a scheduler ended before half of `max_t` gave no result. Searchers that believe such
 shallow values chase what looks good early and do worse than random search under ASHA; those told that the
 trial was lost do better.
+
+(Longer than most files, so that the author of an algorithm has one to read; half of it is documentation.)
 """
 
 from __future__ import annotations
@@ -250,7 +251,7 @@ class AskTell(Searcher):
 
     def memo(self, trial_id: str) -> dict[str, Any] | None:
         """What `recall` needs of a suggestion beside its configuration (JSON)."""
-        return self._trials[trial_id].memo
+        return self._trials[trial_id].memo if trial_id in self._trials else None
 
     def recall(self, trial_id: str, config: Mapping[str, Any], memo: dict[str, Any] | None = None) -> None:
         """Replay a suggestion: the configuration is read, not computed."""

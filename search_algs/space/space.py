@@ -5,7 +5,8 @@ coordinate a dimension, and a mask that says which dimensions are active in it. 
 every suggestion (PSO budgets 1 ms for all): it is plain Python over a precomputed plan, about 2 microseconds
 a parameter.
 
-(Longer than most files: decoding, encoding and repairing walk one plan and are easier to compare side by side.)
+(Longer than most files: decoding, encoding and repairing walk one plan and are easier to compare side by
+side.)
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@
 DIR holds the Parquet files of the data set (default: the environment variable STARLING_DATA); `starling data
 cifar10 --from cifar-10-python.tar.gz` makes them from the official archive.
 
-Cost: measured below for one trial; ASHA stops two of three trials at each of its rungs (1, 3 and 9 epochs).
+Cost: about an hour on 2 CPU cores, less than 2 GiB of memory. Measured there, with 2 ranks: an epoch of
+SimpleCNN takes 14 s, one of the ResNet of width 16 and depth 1 takes 73 s; decoding the JPEG files 15 s once.
+ASHA ends about two of three trials at 1 and at 3 of the 9 epochs, so that 32 trials are about 80 epochs.
 """
 
 from ray import tune
@@ -18,7 +20,7 @@ sweep = Sweep(
     trainable="classify",
     space={
         "model": tune.choice(["simple_cnn", "resnet"]),
-        "width": when("model", "resnet", tune.choice([8, 16, 32])),
+        "width": when("model", "resnet", tune.choice([8, 16])),
         "depth": when("model", "resnet", tune.choice([1, 2])),
         "optimizer": tune.choice(["sgd", "momentum", "adam", "adamw", "langevin"]),
         "lr": tune.loguniform(1e-4, 0.5),

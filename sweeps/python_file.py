@@ -78,7 +78,7 @@ def import_file(path: Path) -> tuple[ModuleType, Sweep | None]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     # Workers cannot import a module of that name: what it defines travels with the trial.
-    cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
+    cloudpickle.register_pickle_by_value(module)
     try:
         with taking():
             spec.loader.exec_module(module)

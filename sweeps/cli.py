@@ -20,9 +20,29 @@ if TYPE_CHECKING:
     from sweeps.spec import Sweep
 
 FIELDS = (
-    "trainable trials search scheduler ranks cpus_per_rank gpus_per_rank max_concurrent max_iterations "
-    "time_budget max_failures retries storage name seed wandb address quiet"
-).split()
+    *(
+        "trainable",
+        "trials",
+        "search",
+        "scheduler",
+        "ranks",
+        "cpus_per_rank",
+        "gpus_per_rank",
+        "max_concurrent",
+    ),
+    *(
+        "max_iterations",
+        "time_budget",
+        "max_failures",
+        "retries",
+        "storage",
+        "name",
+        "seed",
+        "wandb",
+        "address",
+    ),
+    "quiet",
+)
 """Options of `run` that are fields of `Sweep`."""
 
 
@@ -35,14 +55,14 @@ def main(argv: Sequence[str] | None = None, *, sweep: "Sweep | None" = None) -> 
     """
     arguments = _parser().parse_args(argv)
     try:
-        code = arguments.command(arguments, sweep) if arguments.command is _run else arguments.command(arguments)
+        code = arguments.command(arguments, **({"sweep": sweep} if sweep is not None else {}))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `starling ls | head`
         sys.stderr.close()
         return 0
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        # Our own errors for callers are ValueErrors and tell what to do; before a sweep starts nothing else runs.
+        # A caller's mistake: found before a sweep starts, and what it says is what to do.
         print(f"starling: {error}", file=sys.stderr)
         return 2
     return int(code or 0)
@@ -61,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(command=function)
         return made
 
-    run = command("run", _run, "run a sweep: a recipe or script (.py), a sweep file (.yaml), or a W&B sweep file")
+    run = command(
+        "run", _run, "run a sweep: a recipe or script (.py), a sweep file (.yaml), or a W&B sweep file"
+    )
     _sweep_options(run)
     run.add_argument("--quiet", action="store_true", default=None, help="print nothing but errors")
     run.add_argument("--json", action="store_true", help="print only the outcome, as one JSON object")
@@ -95,9 +117,13 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", required=True, choices=["csv", "parquet", "optuna"])
     export.add_argument("--out", metavar="FILE", help="where to (default: beside the current folder's name)")
 
-    data = command("data", _data, "convert a data set's official archive to the Parquet files that recipes read")
+    data = command(
+        "data", _data, "convert a data set's official archive to the Parquet files that recipes read"
+    )
     data.add_argument("name", choices=["cifar10"])
-    data.add_argument("--from", dest="archive", required=True, metavar="ARCHIVE", help="cifar-10-python.tar.gz")
+    data.add_argument(
+        "--from", dest="archive", required=True, metavar="ARCHIVE", help="cifar-10-python.tar.gz"
+    )
     data.add_argument("--out", default="data/cifar10", metavar="DIR")
     return parser
 
@@ -121,7 +147,13 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
     add("--name", help="the sweep's folder in the storage")
     add("--seed", type=int)
     add("--wandb", metavar="[ENTITY/]PROJECT", help="log every trial to Weights & Biases")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="fix a hyperparameter; may be repeated")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="fix a hyperparameter; may be repeated",
+    )
     add("--data", metavar="DIR", help="short for --set data=DIR")
     add("--address", help="a running Ray cluster, for example auto")
 
@@ -138,7 +170,7 @@ def _overridden(arguments: argparse.Namespace, sweep: "Sweep | None", **more: An
     return sweep.override(set=fixed or None, **(fields | more))
 
 
-def _run(arguments: argparse.Namespace, sweep: "Sweep | None") -> int:
+def _run(arguments: argparse.Namespace, sweep: "Sweep | None" = None) -> int:
     more = {"quiet": True} if arguments.json else {}
     sweep = _overridden(arguments, sweep, **more)
     from sweeps.run import start
@@ -204,7 +236,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _data(arguments: argparse.Namespace) -> int:
-    from trainables.engine.cifar10 import convert
+    from trainables.engine.cifar10 import convert_cifar10
 
-    print(convert(arguments.archive, arguments.out))
+    print(convert_cifar10(arguments.archive, arguments.out))
     return 0

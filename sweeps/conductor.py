@@ -1,6 +1,6 @@
 """Every event of a sweep passes here, once: into the journal first, then to whoever must know.
 
-    Ray  --report-->  judge (scheduler's verdict)  -->  journal  -->  history, searcher, tables, study, W&B, console
+    Ray --report--> judge (scheduler's verdict) --> journal --> history, searcher, tables, study, W&B, console
 
 Nothing else writes the journal, tells the search algorithm, or ends the sweep.
 """
@@ -9,32 +9,36 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-import ray
-from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.utils.util import flatten_dict
+from ray.tune.utils import flatten_dict
 
 from search_algs import AskTell
 from sweeps.history import History, TrialRecord, spread
 from sweeps.journal import Journal
 from sweeps.judge import END, Judge
 from sweeps.spelling import allowed
-from sweeps.trial_source import TrialSource, reason
+from sweeps.trial_source import TrialSource
 
 RAYS_OWN = frozenset(
-    "date timestamp pid hostname node_ip trial_id experiment_tag experiment_id done config time_this_iter_s "
-    "time_since_restore iterations_since_restore timesteps_total episodes_total timesteps_since_restore "
-    "should_checkpoint training_iteration checkpoint_dir_name hyperband_info episodes_this_iter "
-    "timesteps_this_iter agent_timesteps_total".split()
+    {"date", "timestamp", "pid", "hostname", "node_ip", "trial_id", "experiment_tag", "experiment_id", "done"}
+    | {"config", "should_checkpoint", "training_iteration", "checkpoint_dir_name", "hyperband_info"}
+    | {"time_this_iter_s", "time_since_restore", "iterations_since_restore", "timesteps_since_restore"}
+    | {
+        "timesteps_total",
+        "episodes_total",
+        "agent_timesteps_total",
+        "timesteps_this_iter",
+        "episodes_this_iter",
+    }
 )
-"""Keys that Ray puts into every result; `training_iteration` and `hostname` are kept under names of their own."""
+"""Keys that Ray puts into every result; the iteration and the host are kept under names of their own."""
 
 
 class Output(Protocol):
     """Somebody who is shown every event, in order: tables, study, W&B, console."""
 
     def fold(self, event: Mapping[str, Any]) -> None:
-        """Take one event in, quickly; a copy by PBT comes as an event of its own, after the report that led to it."""
+        """Take one event in, quickly; PBT's copies come as events of their own after the report."""
 
 
 class Conductor:
@@ -87,7 +91,7 @@ class Conductor:
         self.judge: Judge
         self.source: TrialSource
 
-    # ---- the past -------------------------------------------------------------------------------------------
+    # -- the past ----------------------------------------------------------------------------------
 
     def past(self) -> Iterable[Mapping[str, Any]]:
         """The journal's events up to now."""
@@ -98,7 +102,7 @@ class Conductor:
         self.history.fold(event)
         self.searcher.recall(event["trial"], event["config"], event["memo"])
 
-    # ---- what the trial source asks -------------------------------------------------------------------------
+    # -- what the trial source asks ----------------------------------------------------------------
 
     @property
     def trials(self) -> int | None:
@@ -121,7 +125,7 @@ class Conductor:
         self.exhausted = self.trials is not None and number + 1 >= self.trials
         return self.history.trials[trial_id]
 
-    # ---- what the judge asks --------------------------------------------------------------------------------
+    # -- what the judge asks -----------------------------------------------------------------------
 
     def counts(self, result: Mapping[str, Any]) -> bool:
         """Whether a report carries the metric, so that the scheduler is asked."""
@@ -134,7 +138,7 @@ class Conductor:
         return {**result, "training_iteration": record.rows + 1}
 
     def copy_of(self, trial: Trial, source: Any) -> dict[str, Any]:
-        """What the journal keeps of a copy: who, from whom, from which iteration, and the new configuration."""
+        """What the journal keeps of a copy: who, from whom and when, and the new configuration."""
         path = source.checkpoint.path.removeprefix(self.source.folder + "/")
         return {
             "trial": trial.trial_id,
@@ -145,7 +149,7 @@ class Conductor:
             "path": path,
         }
 
-    # ---- what happens ---------------------------------------------------------------------------------------
+    # -- what happens ------------------------------------------------------------------------------
 
     def fault_of(self, trial_id: str, result: Mapping[str, Any]) -> str | None:
         """Why this report cannot stand, in a sentence; None if it can."""
@@ -154,7 +158,7 @@ class Conductor:
             if value is None:
                 if self.sparse:
                     continue
-                known = tuple(sorted(k for k in result if k not in RAYS_OWN and k != "time_total_s"))
+                known = sorted(k for k in result if k not in RAYS_OWN and k != "time_total_s")
                 return f"its report lacks the metric {name!r}; {allowed(name, known)}"
             if not isinstance(value, int | float) or not math.isfinite(value):
                 return f"its metric {name} is {value}"
@@ -255,58 +259,3 @@ def flat(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> bool:
     return isinstance(value, int | float | str | bool) or hasattr(value, "item")
-
-
-class Stopper(tune.Stopper):
-    """Ends a trial that has trained fully or whose report cannot stand, and the sweep when the conductor says so."""
-
-    def __init__(self, conductor: Conductor) -> None:
-        self.conductor = conductor
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether this trial ends with this report."""
-        longest = self.conductor.max_iterations
-        full = longest is not None and result["training_iteration"] >= longest
-        return full or self.conductor.fault_of(trial_id, flat(result)) is not None
-
-    def stop_all(self) -> bool:
-        """Whether the sweep ends."""
-        return self.conductor.stopping is not None
-
-
-class Listener(tune.Callback):
-    """What Ray tells of, passed on to the conductor."""
-
-    def __init__(self, conductor: Conductor) -> None:
-        self.conductor = conductor
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
-    ) -> None:
-        """After the judge."""
-        judge = self.conductor.judge
-        verdict, judge.verdict = judge.verdict, None
-        self.conductor.reported(trial.trial_id, result, verdict)
-
-    def on_checkpoint(
-        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info: Any
-    ) -> None:
-        """The files are there; the trial itself does not know yet."""
-        self.conductor.checkpointed(
-            trial.trial_id, checkpoint.path, trial.last_result.get("training_iteration", 0)
-        )
-
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A crashed trial goes back into the queue."""
-        self.conductor.failed(trial.trial_id, reason(trial))
-
-
-def capacity(ranks: int, cpus: float, gpus: float) -> int:
-    """How many trials of this size fit into the running cluster at once, at least 1."""
-    total = ray.cluster_resources()
-    need = {"CPU": ranks * cpus, "GPU": ranks * gpus}
-    fits = [int((total.get(kind, 0.0) + 1e-9) // amount) for kind, amount in need.items() if amount]
-    return max(1, min(fits, default=1))
-
-
-

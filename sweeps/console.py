@@ -42,9 +42,10 @@ class Console:
         self.best: tuple[float, str] | None = None
         self.faults: dict[str, int] = {}
         self.ended_now = 0
+        self.hints: list[str] = []
         self.searched = {d.name for d in sweep.search_space().dimensions}
 
-    # ---- events ---------------------------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------------
 
     def fold(self, event: Mapping[str, Any]) -> None:
         """One event of the journal."""
@@ -94,7 +95,7 @@ class Console:
             return True
         return value > self.best[0] if self.sweep.modes[0] == "max" else value < self.best[0]
 
-    # ---- progress -------------------------------------------------------------------------------------------
+    # -- progress ----------------------------------------------------------------------------------
 
     def starting(self) -> None:
         """Before Ray starts."""
@@ -138,6 +139,15 @@ class Console:
         """Ctrl-C was seen."""
         self._say("stopping; what was reported is kept (Ctrl-C again: at once)")
 
+    def warn(self, text: str) -> None:
+        """Something that does not end the sweep."""
+        self._say(f"[yellow]note[/]  {_escape(text)}")
+
+    def hint(self, command: str | None) -> None:
+        """A further command to type, for the end."""
+        if command:
+            self.hints.append(command)
+
     def close(self) -> None:
         """Take the progress line away, however the run ends."""
         if self.live is not None:
@@ -158,6 +168,8 @@ class Console:
             self._say(f"best {self.sweep.metrics[0]} [bold]{best.value:.5g}[/] by {best.id}: {config}")
         verb = "best" if outcome.why == "finished" else "resume"
         self._say(f"next: [bold]starling {verb} {self.where}[/]")
+        for command in self.hints:
+            self._say(f"      [bold]{_escape(command)}[/]")
 
     def _say(self, markup: str) -> None:
         self.terminal.print(markup, soft_wrap=True)
@@ -177,7 +189,9 @@ _ENDS = {
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for key, value in config.items():
-        found += _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+        found += (
+            _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+        )
     return found
 
 

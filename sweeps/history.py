@@ -27,7 +27,7 @@ class TrialRecord:
     """Its last report's training iteration. A copy puts it to the donor's."""
 
     decision: str | None = None
-    """The scheduler's answer to its last report: CONTINUE, PAUSE, STOP or NOOP; None when it was not asked."""
+    """The scheduler's answer to its last report: CONTINUE, PAUSE, STOP or NOOP; END if it was not asked."""
 
     metrics: dict[str, Any] = field(default_factory=dict)
     """Its last report."""
@@ -118,7 +118,7 @@ class History:
 def spread(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The `copied` events inside a `reported` one.
 
-    A report and the copies that the scheduler made on it are one line of the journal, so that no crash comes between.
+    A report and the copies that the scheduler made on it are one line of the journal: no crash comes between.
     """
     for copied in event.get("copied") or ():
         yield {"n": event["n"], "t": event["t"], "event": "copied", **copied}

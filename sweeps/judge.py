@@ -111,12 +111,13 @@ class Judge(TrialScheduler):
         self.inner.on_trial_remove(self.view, trial)
 
     def on_trial_error(self, controller: Any, trial: Trial) -> None:
-        """Kept back: a trial that is retried is not lost; `TrialSource.on_trial_complete` tells of real losses."""
+        """Kept back: a retried trial is not lost; `TrialSource.on_trial_complete` tells of real losses."""
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
-        """Forwarded, with only the trials that have not ended: Ray's schedulers walk through all they are shown."""
+        """Forwarded, showing only trials that have not ended: Ray's schedulers walk through all."""
         self._look(controller)
-        return self.inner.choose_trial_to_run(self.view)
+        chosen = self.inner.choose_trial_to_run(self.view)
+        return chosen if chosen in self.conductor.source.entered() else None
 
     def debug_string(self) -> str:
         """Forwarded."""
@@ -135,7 +136,7 @@ class _View:
         self.search_alg = source
 
     def get_trials(self) -> list[Trial]:
-        return list(self.source.live.values())
+        return self.source.entered()
 
     get_live_trials = get_trials
 

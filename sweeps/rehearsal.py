@@ -1,7 +1,7 @@
 """The past, replayed: a journal's events into a fresh scheduler and search algorithm, before Ray starts.
 
-What was decided is read, not decided again. The scheduler sees every report for its own state's sake; where a verdict
-of its differs (it looks at which trials run just now), the journal's counts.
+What was decided is read, not decided again. The scheduler sees every report for its own state's sake; where a
+verdict of its differs (it looks at which trials run just now), the journal's counts.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,8 @@ class Rehearsal:
     def stop_trial(self, trial: Trial) -> None:
         """HyperBand ends a trial that had been paused."""
         if not trial.is_finished():
-            self.conductor.judge.inner.on_trial_remove(self, trial)
+            inner: Any = self.conductor.judge.inner
+            inner.on_trial_remove(self, trial)
             trial.set_status(Trial.TERMINATED)
 
     def _set_trial_status(self, trial: Trial, status: str) -> None:
@@ -53,7 +54,7 @@ class Rehearsal:
 
 
 class _Saved(_FutureTrainingResult):
-    """A checkpoint that PBT asked for before a crash: found by what it is a checkpoint of, when it is needed."""
+    """A checkpoint that PBT asked for before a crash: found, once needed, by what it is a checkpoint of."""
 
     def __init__(self, source: "TrialSource", record: TrialRecord, key: tuple[int, dict[str, Any]]) -> None:
         self.source, self.record = source, record
@@ -66,7 +67,7 @@ class _Saved(_FutureTrainingResult):
 
 
 def rehearse(conductor: "Conductor", source: "TrialSource") -> None:
-    """Replay the journal event by event, in its order; trials that have not ended are in `source.live` then."""
+    """Replay the journal event by event; trials that have not ended are in `source.live` then."""
     judge = conductor.judge
     judge.view = Rehearsal(conductor, source)
     for event in conductor.past():
@@ -81,7 +82,7 @@ def rehearse(conductor: "Conductor", source: "TrialSource") -> None:
             _replay_end(conductor, source, event)
         else:
             conductor.history.fold(event)
-    for record in list(conductor.history.unfinished.values()):  # judged, but killed before it was written down
+    for record in list(conductor.history.unfinished.values()):  # ended, but killed before that was written
         trial = source.live[record.id]
         if record.decision in (STOP, END) or trial.is_finished():
             del source.live[record.id]

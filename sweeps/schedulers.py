@@ -1,7 +1,7 @@
 """Ray's trial schedulers by name, their parameters checked, and PBT taught conditions and constraints.
 
     spec = {"name": "asha", "max_t": 27, "grace_period": 1}
-    problems("asha", {"grace": 1})   ->  ["scheduler asha has no parameter 'grace'; nearest: grace_period ..."]
+    problems("asha", {"grace": 1})   ->  ["scheduler asha has no parameter 'grace'; did you mean ..."]
     build("asha", {...}, metric="loss", mode="min", ...)
 
 Time is always counted in reports of a trial (`training_iteration`). A scheduler's decisions are kept across a
@@ -10,7 +10,7 @@ crash by replaying the journal into a fresh one: see `sweeps.replay`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from ray.tune.schedulers import (
     AsyncHyperBandScheduler,
@@ -62,10 +62,16 @@ def _parameter(default: Any, doc: str, rule: tuple[str, Callable[[Any], bool]]) 
 
 _YES_NO = ("true or false", lambda v: isinstance(v, bool))
 _ABOVE_ONE = ("a number > 1", lambda v: _number(v) and v > 1)
-_MAX_T = _parameter(None, "reports after which a trial has trained fully; default: the sweep's max_iterations", _whole(1))
-_ETA = _parameter(3, "one of this many trials goes on at each rung (eta; Li et al. 2018, arXiv:1603.06560)", _ABOVE_ONE)
+_MAX_T = _parameter(
+    None, "reports after which a trial has trained fully; default: the sweep's max_iterations", _whole(1)
+)
+_ETA = _parameter(
+    3, "one of this many trials goes on at each rung (eta; Li et al. 2018, arXiv:1603.06560)", _ABOVE_ONE
+)
 _EVERY = _parameter(1, "reports between two perturbations of a trial", _whole(1))
-_QUANTILE = _parameter(0.25, "share of the population that is copied from, and that is replaced", _between(0, 0.5))
+_QUANTILE = _parameter(
+    0.25, "share of the population that is copied from, and that is replaced", _between(0, 0.5)
+)
 _SYNCH = _parameter(False, "wait for the whole population at each perturbation", _YES_NO)
 _FACTORS = (
     "two positive numbers",
@@ -84,14 +90,20 @@ _TABLE: dict[str, dict[str, Parameter]] = {
     "bohb": {"max_t": _MAX_T, "reduction_factor": _ETA},
     "median": {
         "grace_period": _parameter(1, "no trial is stopped before this many reports", _whole(0)),
-        "min_samples_required": _parameter(3, "trials that must have come as far before one is stopped", _whole(1)),
+        "min_samples_required": _parameter(
+            3, "trials that must have come as far before one is stopped", _whole(1)
+        ),
         "min_time_slice": _parameter(0, "reports a trial makes before it yields to waiting ones", _whole(0)),
     },
     "pbt": {
         "perturbation_interval": _EVERY,
         "quantile_fraction": _QUANTILE,
-        "resample_probability": _parameter(0.25, "chance that a value is drawn anew, not perturbed", _between(0, 1)),
-        "perturbation_factors": _parameter((1.2, 0.8), "a perturbed number is multiplied by one of these", _FACTORS),
+        "resample_probability": _parameter(
+            0.25, "chance that a value is drawn anew, not perturbed", _between(0, 1)
+        ),
+        "perturbation_factors": _parameter(
+            (1.2, 0.8), "a perturbed number is multiplied by one of these", _FACTORS
+        ),
         "synch": _SYNCH,
     },
     "pb2": {"perturbation_interval": _EVERY, "quantile_fraction": _QUANTILE, "synch": _SYNCH},
@@ -125,7 +137,11 @@ def problems(name: str, given: Mapping[str, Any]) -> list[str]:
             found.append(f"scheduler {name} has no parameter {key!r}; {allowed(key, _TABLE[name])}")
         elif value is not None and not parameter.test(value):
             found.append(f"scheduler {name}: {key} is {value!r}; it must be {parameter.allowed}")
-    if not found and _value(name, given, "max_t") is not None and _value(name, given, "grace_period") is not None:
+    if (
+        not found
+        and _value(name, given, "max_t") is not None
+        and _value(name, given, "grace_period") is not None
+    ):
         longest, grace = _value(name, given, "max_t"), _value(name, given, "grace_period")
         if grace > longest:
             found.append(f"scheduler {name}: grace_period is {grace}, above max_t, which is {longest}")
@@ -133,7 +149,7 @@ def problems(name: str, given: Mapping[str, Any]) -> list[str]:
 
 
 def full_training(name: str, given: Mapping[str, Any], max_iterations: int | None) -> int | None:
-    """Reports of a fully trained trial as the scheduler sees it (its max_t); None if it has no such notion."""
+    """Reports of a full training as the scheduler sees it (its max_t); None if it has no such notion."""
     if "max_t" not in _TABLE[name]:
         return None
     own = _value(name, given, "max_t")
@@ -160,10 +176,10 @@ def build(
         mutable: names that the trainable can change in mid-training; None: all of them.
 
     Raises:
-        ValueError: PBT or PB2 with nothing that may change; a scheduler with `max_t` and no length of training.
+        ValueError: PBT or PB2 with nothing that may change; no `max_t` where one is needed.
     """
     values = {key: _value(name, given, key) for key in _TABLE[name]}
-    common = {"time_attr": TIME, "metric": metric, "mode": mode}
+    common: dict[str, Any] = {"time_attr": TIME, "metric": metric, "mode": mode}
     if "max_t" in values:
         values["max_t"] = full_training(name, given, max_iterations)
         if values["max_t"] is None:
@@ -183,7 +199,7 @@ def build(
         "bohb": HyperBandForBOHB,
         "median": MedianStoppingRule,
     }
-    return cast(TrialScheduler, kinds[name](**common, **values))  # type: ignore[call-arg]
+    return kinds[name](**common, **values)
 
 
 def _value(name: str, given: Mapping[str, Any], key: str) -> Any:
@@ -208,7 +224,7 @@ def _perturbed(space: Space, mutable: frozenset[str] | None, name: str) -> dict[
         domain = dimension.domain
         changes[dimension.name] = (
             [domain.from_unit((k + 0.5) / domain.size) for k in range(domain.size)]
-            if domain.kind == "categorical"
+            if domain.kind == "categorical" and domain.size
             else (lambda domain=domain: domain.from_unit(_uniform()))
         )
     if not changes:
@@ -243,7 +259,7 @@ def _uniform() -> float:
 
 
 class _InSpace:
-    """A copied configuration is perturbed where it is active, and kept inside the space and its constraints."""
+    """A copied configuration is perturbed where it is active, and stays inside space and constraints."""
 
     _space: Space
 
@@ -258,7 +274,9 @@ class _InSpace:
 class _Pbt(_InSpace, PopulationBasedTraining):
     """Ray's PBT on a conditional space: inactive parameters are neither filled in nor perturbed."""
 
-    def __init__(self, *, space: Space, changes: dict[str, Any], perturbation_interval: int, **rest: Any) -> None:
+    def __init__(
+        self, *, space: Space, changes: dict[str, Any], perturbation_interval: int, **rest: Any
+    ) -> None:
         super().__init__(
             hyperparam_mutations=changes,
             perturbation_interval=perturbation_interval,
@@ -275,9 +293,8 @@ class _Pbt(_InSpace, PopulationBasedTraining):
         donor = trial_to_clone.config
 
         def explore() -> dict[str, Any]:
-            return _explore(
-                donor, self._hyperparam_mutations, self._resample_probability, self._perturbation_factors, None
-            )[0]
+            factors: Any = self._perturbation_factors
+            return _explore(donor, self._hyperparam_mutations, self._resample_probability, factors, None)[0]
 
         return self._inside(explore, donor), {}
 
@@ -289,7 +306,9 @@ class _Pbt(_InSpace, PopulationBasedTraining):
 class _Pb2(_InSpace, PB2):
     """Ray's PB2, whose Gaussian process proposes reals: integers and steps are put back onto the space."""
 
-    def __init__(self, *, space: Space, changes: dict[str, Any], perturbation_interval: int, **rest: Any) -> None:
+    def __init__(
+        self, *, space: Space, changes: dict[str, Any], perturbation_interval: int, **rest: Any
+    ) -> None:
         super().__init__(
             hyperparam_bounds=changes, perturbation_interval=perturbation_interval, log_config=False, **rest
         )

@@ -1,12 +1,13 @@
 """Where Ray Tune's trials come from, and the loop that runs them.
 
-Ray's own restore forgets the scheduler and repeats trials (ray-project/ray#30838). So the sweep's journal decides:
-`TrialSource` hands Ray the unfinished trials of the journal under their old ids, with their checkpoints, then new
-suggestions. This file, `sweeps.judge` and `sweeps.rehearsal` are the only ones that use private names of Ray;
-`tests/sweeps/test_ray_canary.py` names them all, and fails when an upgrade changes one.
+Ray's own restore forgets the scheduler and repeats trials (ray-project/ray#30838). So the sweep's journal
+decides: `TrialSource` hands Ray the unfinished trials of the journal under their old ids, with their
+checkpoints, then new suggestions. Private names of Ray are used only here, in `sweeps.judge`,
+`sweeps.rehearsal` and `sweeps.schedulers`; `tests/sweeps/test_ray_canary.py` lists them, and fails when an
+upgrade changes one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_par
 from ray.tune.search.search_algorithm import SearchAlgorithm
 
 from sweeps.history import TrialRecord
-from sweeps.judge import NOOP, PAUSE, Judge
+from sweeps.judge import NOOP, PAUSE
 from sweeps.rehearsal import rehearse
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class TrialSource(SearchAlgorithm):
             experiment_tag=record.id,
             trial_id=record.id,
         )
-        trial.storage.current_checkpoint_index = record.checkpoints - 1
+        self._count_checkpoints(trial, record)
         self.live[record.id] = trial
         return trial
 
@@ -69,7 +70,7 @@ class TrialSource(SearchAlgorithm):
         """The rehearsed trial as it enters Ray again: its configuration, checkpoint, counters and status."""
         record = self.conductor.history.trials[trial.trial_id]
         trial.set_config(record.config)
-        trial.storage.current_checkpoint_index = record.checkpoints - 1
+        self._count_checkpoints(trial, record)
         result = None
         if record.checkpoint is not None:
             metrics = {  # with empty metrics the iteration would restart at 1
@@ -79,41 +80,55 @@ class TrialSource(SearchAlgorithm):
                 "episodes_total": 0,
             }
             result = _TrainingResult(checkpoint=self.checkpoint(record.checkpoint), metrics=metrics)
-        trial.run_metadata.checkpoint_manager._latest_checkpoint_result = result
+        manager: Any = trial.run_metadata.checkpoint_manager
+        manager._latest_checkpoint_result = result
         paused = record.decision in (PAUSE, NOOP) and not record.behind
         trial.set_status(Trial.PAUSED if paused else Trial.PENDING)
         return trial
+
+    @staticmethod
+    def _count_checkpoints(trial: Trial, record: TrialRecord) -> None:
+        """The next checkpoint gets a folder of its own, also after a resume."""
+        storage: Any = trial.storage
+        storage.current_checkpoint_index = record.checkpoints - 1
 
     def next_trial(self) -> Trial | None:
         """Ray asks for work: None while all workers are busy, or when nothing is left."""
         if self.conductor.stopping:
             return None
-        records = self.conductor.history.trials
         if self.waiting:
-            catching_up = self.conductor.copies and any(
-                t.trial_id in self.live and records[t.trial_id].behind for t in self._entered()
-            )
-            if catching_up and not records[self.waiting[0].trial_id].behind:
+            records = self.conductor.history.trials
+            if (
+                self.conductor.copies
+                and not records[self.waiting[0].trial_id].behind
+                and any(records[trial.trial_id].behind for trial in self.entered())
+            ):
                 return None
             return self.waiting.pop(0)
-        if sum(t.status in (Trial.PENDING, Trial.RUNNING) for t in self.live.values()) >= self.conductor.at_once:
+        busy = sum(trial.status in (Trial.PENDING, Trial.RUNNING) for trial in self.live.values())
+        if busy >= self.conductor.at_once:
             return None
         record = self.conductor.suggest()
         return self.make(record) if record else None
 
-    def _entered(self) -> Iterator[Trial]:
-        outside = {t.trial_id for t in self.waiting}
-        return (t for t in self.live.values() if t.trial_id not in outside)
+    def entered(self) -> list[Trial]:
+        """The trials that Ray has and that have not ended, in the order of their numbers."""
+        if not self.waiting:
+            return list(self.live.values())
+        outside = {trial.trial_id for trial in self.waiting}
+        return [trial for trial in self.live.values() if trial.trial_id not in outside]
 
     def is_finished(self) -> bool:
         """Whether no further trial will come."""
-        return self.conductor.stopping or (not self.waiting and self.conductor.exhausted)
+        return self.conductor.stopping is not None or (not self.waiting and self.conductor.exhausted)
 
     def set_finished(self) -> None:
         """Ray ends the sweep before its time."""
         self.conductor.stop("stopped")
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """A trial ended: by itself, by its scheduler, or with an error after its last retry."""
         trial = self.live.pop(trial_id)
         if error:
@@ -139,8 +154,9 @@ def reason(trial: Trial) -> str:
         return "its worker ended without a word"
     return "\n".join(line.rstrip() for line in text.strip().splitlines()[-12:])
 
+
 class _Controller(TuneController):
-    """Ray's controller without its snapshot, which costs 10 kB a trial each time and is never read: the journal decides."""
+    """Ray's controller without its snapshot, which costs 10 kB a trial each time: the journal decides."""
 
     def checkpoint(self, force: bool = False, wait: bool = False) -> None:
         """Nothing."""
@@ -161,7 +177,7 @@ def loop(
 ) -> None:
     """Ray Tune's loop until the sweep ends or the conductor stops it.
 
-    Its steps are those of `tune.run`, without that function's output, snapshots and second reading of every trial.
+    Its steps are those of `tune.run`, without the output, the snapshots and a second reading of every trial.
 
     Args:
         trainable: class or function, with its resources.
@@ -179,11 +195,13 @@ def loop(
         stop=stopper,
         storage_path=folder,
         storage_filesystem=filesystem,
-        checkpoint_config=tune.CheckpointConfig(num_to_keep=keep, checkpoint_frequency=1 if checkpoints else 0),
+        checkpoint_config=tune.CheckpointConfig(
+            num_to_keep=keep, checkpoint_frequency=1 if checkpoints else 0
+        ),
         trial_dirname_creator=lambda trial: trial.trial_id,
         max_failures=retries,
     )
-    controller = _Controller(
+    controller: Any = _Controller(
         search_alg=conductor.source,
         scheduler=conductor.judge,
         stopper=experiment.stopper,

@@ -14,7 +14,11 @@ DRIVER = Path(__file__).parent / "resume" / "driver.py"
 
 def drive(folder, case, *more, check=True):
     ran = subprocess.run(
-        [sys.executable, DRIVER, folder, case, *more], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, DRIVER, folder, case, *more],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     if check:
         assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -29,7 +33,10 @@ def decisions(folder, case):
         if kind == "suggested":
             kept.append((kind, event["trial"], event["config"]))
         elif kind == "reported":
-            copied = [{k: c[k] for k in ("trial", "copies", "donor", "donor_iteration", "config")} for c in event.get("copied", ())]
+            copied = [
+                {k: c[k] for k in ("trial", "copies", "donor", "donor_iteration", "config")}
+                for c in event.get("copied", ())
+            ]
             kept.append(
                 (
                     kind,
@@ -49,7 +56,9 @@ def decisions(folder, case):
 def kinds(folder, case):
     """The first event of each kind, and one in mid-sweep: where to kill."""
     events = [e["event"] for e in journal.read(folder / case)]
-    first = {kind: events.index(kind) + 1 for kind in dict.fromkeys(events) if kind not in ("opened", "closed")}
+    first = {
+        kind: events.index(kind) + 1 for kind in dict.fromkeys(events) if kind not in ("opened", "closed")
+    }
     return events, first
 
 
@@ -79,7 +88,11 @@ def test_a_sweep_killed_in_the_middle_decides_as_if_nothing_had_happened(tmp_pat
 def test_a_sweep_killed_at_any_kind_of_event_decides_as_if_nothing_had_happened(tmp_path, case):
     drive(tmp_path / "whole", case)
     events, first = kinds(tmp_path / "whole", case)
-    late = {n for share in (0.35, 0.6, 0.85) for n in range(int(len(events) * share), int(len(events) * share) + 3)}
+    late = {
+        n
+        for share in (0.35, 0.6, 0.85)
+        for n in range(int(len(events) * share), int(len(events) * share) + 3)
+    }
     spots = sorted({*first.values(), *late} - {0})
     same_after_kills(tmp_path, case, [(n, when) for n in spots for when in ("before", "after")])
 

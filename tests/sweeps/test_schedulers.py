@@ -71,9 +71,7 @@ CONDITIONAL = {
 
 def test_pbt_keeps_a_thousand_perturbed_configurations_inside_space_conditions_and_constraints():
     space = Space(CONDITIONAL, ["batch_size * layers <= 128"])
-    pbt = schedulers.build(
-        "pbt", {}, metric="loss", mode="min", max_iterations=9, space=space, mutable=None
-    )
+    pbt = schedulers.build("pbt", {}, metric="loss", mode="min", max_iterations=9, space=space, mutable=None)
     random.seed(0)
     seen = set()
     config = {"optimizer": "sgd", "momentum": 0.9, "lr": 0.5, "batch_size": 32, "layers": 4}

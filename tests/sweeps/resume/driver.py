@@ -24,7 +24,12 @@ SPACE = {"x": tune.uniform(-1.0, 1.0), "rate": tune.loguniform(0.1, 1.0)}
 CASES = {
     "random": {"search": "random", "trials": 4, "max_iterations": 3},
     "tpe": {"search": "tpe:n_startup_trials=2", "trials": 6, "max_iterations": 2},
-    "asha": {"search": "random", "scheduler": "asha:grace_period=1", "trials": 7, "max_iterations": ITERATIONS},
+    "asha": {
+        "search": "random",
+        "scheduler": "asha:grace_period=1",
+        "trials": 7,
+        "max_iterations": ITERATIONS,
+    },
     "pbt": {
         "search": "random",
         "scheduler": "pbt:perturbation_interval=2,quantile_fraction=0.5",
@@ -33,7 +38,12 @@ CASES = {
     },
     "median": {"search": "sobol", "scheduler": "median", "trials": 6, "max_iterations": 4},
     "hyperband": {"search": "random", "scheduler": "hyperband", "trials": 6, "max_iterations": ITERATIONS},
-    "bohb": {"search": "tpe:n_startup_trials=2", "scheduler": "bohb", "trials": 6, "max_iterations": ITERATIONS},
+    "bohb": {
+        "search": "tpe:n_startup_trials=2",
+        "scheduler": "bohb",
+        "trials": 6,
+        "max_iterations": ITERATIONS,
+    },
     "pb2": {
         "search": "random",
         "scheduler": "pb2:perturbation_interval=2,quantile_fraction=0.5",
@@ -70,7 +80,9 @@ def main():
     if arguments.kill:
         _die_at(int(arguments.kill[0]), arguments.kill[1])
     if (arguments.folder / arguments.case / "spec.yaml").exists():
-        outcome = restart(arguments.folder / arguments.case, extend=arguments.extend, address=arguments.address)
+        outcome = restart(
+            arguments.folder / arguments.case, extend=arguments.extend, address=arguments.address
+        )
     else:
         sweep = Sweep(
             trainable=f"{Path(__file__).resolve()}:train",
@@ -78,7 +90,7 @@ def main():
             metric="loss",
             mode="min",
             seed=3,
-            max_concurrent=1,
+            cpus_per_rank=os.cpu_count(),  # one worker: the order of events is the same each time
             storage=str(arguments.folder),
             name=arguments.case,
             address=arguments.address,

@@ -1,0 +1,66 @@
+"""Who is shown the events of a run: the tables and the study, W&B, the console."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sweeps.conductor import Output
+from sweeps.console import Console
+from sweeps.history import spread
+from sweeps.journal import Journal
+from sweeps.manifest import Manifest, write_manifest
+from sweeps.mirror import spool_of
+from sweeps.spec import SpecError, Sweep
+from sweeps.storage import Folder
+from sweeps.study import distribution
+from sweeps.tables import Tables
+from sweeps.tracking import Tracker
+from sweeps.wandb_runs import WandbRuns
+
+
+def opened(
+    sweep: Sweep, folder: Folder, journal: Journal, console: Console, stack: contextlib.ExitStack
+) -> Sequence[Output]:
+    """Every output of a sweep, brought up to the journal's end; `stack` closes them."""
+
+    def past() -> Iterator[Mapping[str, Any]]:
+        return (one for event in journal.events() for one in (event, *spread(event)))
+
+    space = sweep.search_space()
+    shown = {d.name: kind for d in space.dimensions if (kind := distribution(d.domain)) is not None}
+    manifest = write_manifest(folder, _manifest(sweep, folder))
+    tables = Tables(folder, manifest, past(), flatten=space.flatten, distributions=shown)
+    outputs: list[Output] = [stack.enter_context(tables), console]
+    if sweep.wandb is not None:
+        tracker = _tracker(sweep.wandb, folder, console)
+        stack.callback(lambda: console.hint(tracker.next_command))
+        stack.callback(tracker.close)
+        outputs.append(WandbRuns(tracker, past()))
+    return outputs
+
+
+def _manifest(sweep: Sweep, folder: Folder) -> Manifest:
+    several = len(sweep.metrics) > 1
+    resources = {
+        "ranks": sweep.ranks,
+        "cpus_per_rank": sweep.cpus_per_rank,
+        "gpus_per_rank": sweep.gpus_per_rank,
+    }
+    return Manifest(
+        name=folder.name,
+        metric=list(sweep.metrics) if several else sweep.metrics[0],
+        mode=list(sweep.modes) if several else sweep.modes[0],
+        parameters={d.name: d.domain.arrow_type for d in sweep.search_space().dimensions},
+        trials=sweep.trials,
+        seed=sweep.seed,
+        rest={"resources": resources},
+    )
+
+
+def _tracker(project: str, folder: Folder, console: Console) -> Tracker:
+    entity, _, name = project.rpartition("/")
+    local = folder.local or spool_of(folder)  # W&B's client writes its log to a disk
+    try:
+        return Tracker(name, entity or None, folder.name, local, warn=console.warn)
+    except ValueError as error:
+        raise SpecError([f"wandb: {error}"]) from error

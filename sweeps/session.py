@@ -1,0 +1,86 @@
+"""The Ray that a run uses, quiet, and the signals that end it."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from sweeps.spec import Sweep
+
+QUIET = {
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the console tells of errors
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a report without the metric ends its trial, not the sweep
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns about its own default
+    "RAY_DEDUP_LOGS": "0",
+}
+PACKAGES = ("sweeps", "trainables", "search_algs", "cluster")
+
+
+@contextlib.contextmanager
+def running_ray(sweep: Sweep) -> Iterator[None]:
+    """A Ray of our own on this machine, a cluster, or the one that the caller has started."""
+    if ray.is_initialized():
+        yield
+        return
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    with environment(QUIET):
+        if sweep.address is None:
+            ray.init(address="local", include_dashboard=False, **common)
+        else:
+            here = Path(__file__).resolve().parent.parent
+            packages = [str(here / name) for name in PACKAGES]
+            ray.init(address=sweep.address, runtime_env={"py_modules": packages}, **common)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def capacity(sweep: Sweep) -> int:
+    """How many trials of this sweep fit into the running cluster at once, at least 1."""
+    total = ray.cluster_resources()
+    need = {"CPU": sweep.ranks * sweep.cpus_per_rank, "GPU": sweep.ranks * sweep.gpus_per_rank}
+    fits = [int((total.get(kind, 0.0) + 1e-9) // amount) for kind, amount in need.items() if amount]
+    return max(1, min(fits, default=1))
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables, set back afterwards."""
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+@contextlib.contextmanager
+def signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM call `stop` once; a second one raises KeyboardInterrupt at once."""
+    before: dict[signal.Signals, Any] = {}
+    seen = False
+
+    def handle(number: int, _: Any) -> None:
+        nonlocal seen
+        if seen:
+            raise KeyboardInterrupt
+        seen = True
+        stop()
+
+    with contextlib.suppress(ValueError):  # not in the main thread: the caller's handlers stay
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            before[kind] = signal.signal(kind, handle)
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

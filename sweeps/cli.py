@@ -161,12 +161,12 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
 def _overridden(arguments: argparse.Namespace, sweep: "Sweep | None", **more: Any) -> "Sweep":
     from sweeps import options, sweep_file
 
-    if sweep is None:
-        sweep = sweep_file.load(arguments.file)
     fields = {key: getattr(arguments, key, None) for key in FIELDS}
     fixed = options.assignments(arguments.set)
     if arguments.data is not None:
         fixed["data"] = str(Path(arguments.data).absolute())
+    if sweep is None:
+        return sweep_file.load(arguments.file, overrides=fields | more, pins=fixed or None)
     return sweep.override(set=fixed or None, **(fields | more))
 
 

@@ -15,7 +15,7 @@ from ray.tune.utils import flatten_dict
 from search_algs import AskTell
 from sweeps.history import History, TrialRecord, spread
 from sweeps.journal import Journal
-from sweeps.judge import END, Judge
+from sweeps.judge import END, STOP, Judge
 from sweeps.spelling import allowed
 from sweeps.trial_source import TrialSource
 
@@ -207,18 +207,27 @@ class Conductor:
         """A trial crashed and is tried again from its last checkpoint."""
         self._record("failed", trial=trial_id, error=reason, again=True)
 
-    def ended(self, trial_id: str, reason: str | None, *, error: bool) -> None:
-        """A trial ended; the search algorithm is told what that means for it."""
+    def ended(
+        self, trial_id: str, reason: str | None = None, *, error: bool = False, paused: bool = False
+    ) -> None:
+        """A trial ended; the search algorithm is told what that means for it.
+
+        Args:
+            trial_id: whose.
+            reason: why, if it failed.
+            error: whether it crashed for the last time.
+            paused: whether it was ended while it waited, as HyperBand does.
+        """
         record = self.history.trials[trial_id]
         if record.state is not None:
             return
         reason = reason or record.fault
         if error or record.fault is not None:
             state = "failed"
-        elif record.decision == END or record.iteration >= (self.full_training or math.inf):
-            state = "completed"
-        else:
+        elif (paused or record.decision == STOP) and record.iteration < (self.full_training or math.inf):
             state = "stopped"
+        else:
+            state = "completed"
         if state == "completed" and self.sparse and not record.rows:
             state, reason = "failed", f"it ended without ever reporting {self.metric!r}"
         self._record("ended", trial=trial_id, state=state, reason=reason)

@@ -166,8 +166,9 @@ class Console:
         if best is not None and best.value is not None:
             config = " ".join(f"{k}={_short(v)}" for k, v in _leaves(best.config) if k in self.searched)
             self._say(f"best {self.sweep.metrics[0]} [bold]{best.value:.5g}[/] by {best.id}: {config}")
-        verb = "best" if outcome.why == "finished" else "resume"
-        self._say(f"next: [bold]starling {verb} {self.where}[/]")
+        if outcome.why != "metric":
+            verb = "best" if outcome.why in ("finished", "target") else "resume"
+            self._say(f"next: [bold]starling {verb} {self.where}[/]")
         for command in self.hints:
             self._say(f"      [bold]{_escape(command)}[/]")
 

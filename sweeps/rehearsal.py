@@ -87,7 +87,7 @@ def rehearse(conductor: "Conductor", source: "TrialSource") -> None:
         if record.decision in (STOP, END) or trial.is_finished():
             del source.live[record.id]
             _leave(judge, record, trial)
-            conductor.ended(record.id, record.fault, error=False)
+            conductor.ended(record.id, record.fault, paused=record.decision not in (STOP, END))
 
 
 def _replay_report(conductor: "Conductor", source: "TrialSource", event: Mapping[str, Any]) -> None:

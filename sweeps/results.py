@@ -130,7 +130,7 @@ class Results:
         content = self.folder.read("trials.parquet")
         if content is None:
             return trials_schema(self.manifest.parameters, self.manifest.objectives).empty_table()
-        return pq.read_table(pa.BufferReader(content))
+        return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)  # no thread outlives us
 
     def to_arrow(self) -> pa.Table:
         """The trials table (schema: `sweeps.trials_table`)."""
@@ -149,7 +149,7 @@ class Results:
         pieces = [ds.dataset(part, filesystem=folder.filesystem, format="parquet") for part in parts]
         schema = pa.unify_schemas([piece.schema for piece in pieces])
         whole = ds.dataset(parts, filesystem=folder.filesystem, format="parquet", schema=schema)
-        return whole.to_table(filter=None if trial is None else ds.field("trial") == trial)
+        return whole.to_table(use_threads=False, filter=None if trial is None else ds.field("trial") == trial)
 
     @cached_property
     def trials(self) -> list[Trial]:

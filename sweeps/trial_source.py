@@ -133,7 +133,7 @@ class TrialSource(SearchAlgorithm):
         trial = self.live.pop(trial_id)
         if error:
             self.conductor.judge.inner.on_trial_error(self.conductor.judge.view, trial)
-        self.conductor.ended(trial_id, reason(trial) if error else None, error=error)
+        self.conductor.ended(trial_id, reason(trial) if error else None, error=error, paused=result is None)
 
 
 class _Pausable:
@@ -152,7 +152,8 @@ def reason(trial: Trial) -> str:
         text = Path(trial.error_file).read_text()
     except (OSError, TypeError):
         return "its worker ended without a word"
-    return "\n".join(line.rstrip() for line in text.strip().splitlines()[-12:])
+    lines = [line.rstrip() for line in text.strip().splitlines() if line.strip(" ^~")]
+    return "\n".join(lines[-12:])
 
 
 class _Controller(TuneController):

@@ -103,7 +103,7 @@ class Space:
         ]
         self.constraints: tuple[Constraint, ...] = ()
         self._places = {leaf.name: leaf.path for leaf, _ in leaves}
-        self.constraints = self._read_constraints(constraints)
+        self.constraints = self._read_constraints(constraints, {leaf.name for leaf in reading.leaves})
         if self._problems:
             raise SpaceError(self._problems)
 
@@ -167,7 +167,7 @@ class Space:
             return []
         values: dict[str, Any] = {}
         for name in {name for one in self.constraints for name in one.names}:
-            value = _get(config, self._places[name])
+            value = _get(config, self._places[name]) if name in self._places else _MISSING
             if value is not _MISSING:
                 values[name] = value
         return [one.text for one in self.constraints if not one.holds(values)]
@@ -274,7 +274,8 @@ class Space:
             waiting = [i for i in waiting if i not in ready]
         return order
 
-    def _read_constraints(self, texts: Sequence[str]) -> tuple[Constraint, ...]:
+    def _read_constraints(self, texts: Sequence[str], everything: set[str]) -> tuple[Constraint, ...]:
+        """The constraints; `everything` has also the names that a constant parent rules out: they are inactive."""
         if isinstance(texts, str):
             texts = (texts,)
         read: list[Constraint] = []
@@ -284,7 +285,7 @@ class Space:
             except ValueError as error:
                 self._problems.append(f"constraint: {error}")
                 continue
-            unknown = [name for name in sorted(one.names) if name not in self._places]
+            unknown = [name for name in sorted(one.names) if name not in self._places and name not in everything]
             unknown = [name for name in unknown if name not in self._mistaken]
             for name in unknown:
                 self._problems.append(

@@ -71,3 +71,16 @@ def test_the_space_reports_the_broken_ones_and_skips_the_inactive():
 def test_comparing_a_text_with_a_number_is_found_before_the_search():
     with pytest.raises(SpaceError, match=r"'opt < 3' cannot be computed at \{'opt': '"):
         Space({"opt": tune.choice(["s", "a"])}, ["opt < 3"])
+
+
+def test_a_constraint_on_a_parameter_that_a_constant_rules_out_holds():
+    space = Space(
+        {
+            "optimizer": "adam",
+            "momentum": when("optimizer", "sgd", tune.uniform(0, 1)),
+            "lr": tune.uniform(0, 1),
+        },
+        ["momentum + lr <= 1"],
+    )
+    assert space.names == ("lr",)
+    assert space.violated({"optimizer": "adam", "lr": 1.0}) == []

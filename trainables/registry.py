@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import abc
+import copyreg
 import difflib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import math
 import os
 import re
 import sys
@@ -38,6 +40,16 @@ class Program(abc.ABC):
     """Name and "min" or "max"."""
     mutable: frozenset[str] = frozenset()
     """Hyperparameters that may change while a trial runs."""
+    checkpoints: bool = True
+    """Whether Tune asks for a checkpoint after each report; else the program saves when it likes, if ever."""
+    continues: bool = True
+    """Whether a trial can go on from a checkpoint; if not, it cannot be paused or copied."""
+    sparse: bool = False
+    """Whether reports may lack the metric, as rows of a script's log do."""
+
+    def reports(self, config: Mapping[str, Any]) -> int | None:
+        """How many reports a full training makes with these values; None where that is unknown."""
+        return None
 
     def check(self, config: Mapping[str, Any]) -> list[str]:
         """Problems of a concrete config, or of its fixed part; one sentence each."""
@@ -68,6 +80,13 @@ class TaskProgram(Program):
         """Unknown names, values of the wrong type or out of bounds, and the task's own obstacles."""
         return hparams.problems(self.task.Config, config) or self.task.problems(config)
 
+    def reports(self, config: Mapping[str, Any]) -> int | None:
+        """One for each epoch begun; None where reports come every so many steps, or values are wrong."""
+        if hparams.problems(self.task.Config, config):
+            return None
+        values = hparams.make(self.task.Config, config)
+        return None if values.report_every else math.ceil(values.epochs)
+
     def trainable(
         self, ranks: int = 1, cpus_per_rank: float = 1, gpus_per_rank: float = 0, watchdog_s: float = 300.0
     ) -> Any:
@@ -85,13 +104,13 @@ class TaskProgram(Program):
         from trainables.engine.ddp import Plan
         from trainables.engine.trial import environment, trial_class
 
+        _let_modules_travel_by_name()
         try:
             task = cloudpickle.dumps(self.task)  # type: ignore[no-untyped-call]
         except Exception as error:
             raise ValueError(
                 f"{self.name} cannot be sent to other processes: {error}. Keep locks, open files and the "
-                f"like out of "
-                "module-level names that the task uses; make them in setup()."
+                "like out of module-level names that the task uses; make them in setup()."
             ) from error
         return trial_class(
             Plan(
@@ -109,6 +128,8 @@ class TaskProgram(Program):
 
 class FunctionProgram(Program):
     """A plain function `train(config)` that calls `tune.report`; runs as it is, in one process."""
+
+    checkpoints = False
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         self.name, self.function = name, function
@@ -268,6 +289,13 @@ def _send_by_value(target: Any) -> None:
     installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
     if not installed and module.__name__.split(".")[0] != "trainables":
         cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
+
+
+def _let_modules_travel_by_name() -> None:
+    """torch puts objects of its own in the place of some modules (torch.distributed.config)."""
+    for module in list(sys.modules.values()):
+        if isinstance(module, ModuleType) and type(module) is not ModuleType:
+            copyreg.pickle(type(module), lambda m: (importlib.import_module, (m.__name__,)))
 
 
 def _shipped() -> dict[str, str]:

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 import pytest  # noqa: E402  # Ray reads the variable above at import
 import torch  # noqa: E402
+from ray.util.placement_group import placement_group, remove_placement_group  # noqa: E402
 
 import trainables  # noqa: E402
 from trainables.engine import hparams  # noqa: E402
@@ -39,29 +40,34 @@ def small_ray() -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.fixture(scope="module")
-def new_crew(small_ray: None) -> Iterator[Callable[..., Crew]]:
-    """Makes real rank actors in a placement group of their own, conducted from this process."""
-    from ray.util.placement_group import placement_group, remove_placement_group
+class Crews:
+    """Real rank actors in a placement group of their own, conducted from this process; one crew at a time."""
 
-    made: list[tuple[Crew, Any]] = []
+    def __init__(self) -> None:
+        self.held: list[tuple[Crew, Any]] = []
 
-    def make(task: Any, **plan: Any) -> Crew:
-        for crew, group in made:  # only one fits at a time
+    def __call__(self, task: Any, **plan: Any) -> Crew:
+        self.release()
+        settings: Plan = trainables.load(task).trainable(**plan).plan
+        group = placement_group([b for b in settings.bundles() if b], strategy="PACK")
+        self.held.append((Crew(settings, group), group))
+        self.held[0][0].join()
+        return self.held[0][0]
+
+    def release(self) -> None:
+        """Stop the crew and give its resources back."""
+        while self.held:
+            crew, group = self.held.pop()
             crew.stop()
             remove_placement_group(group)
-        made.clear()
-        cls = trainables.load(task).trainable(**plan)
-        settings: Plan = cls.plan
-        group = placement_group([b for b in settings.bundles() if b], strategy="PACK")
-        made.append((Crew(settings, group), group))
-        made[0][0].join()
-        return made[0][0]
 
-    yield make
-    for crew, group in made:
-        crew.stop()
-        remove_placement_group(group)
+
+@pytest.fixture(scope="module")
+def new_crew(small_ray: None) -> Iterator[Crews]:
+    """`new_crew(task, ranks=2)`: see Crews."""
+    crews = Crews()
+    yield crews
+    crews.release()
 
 
 @pytest.fixture

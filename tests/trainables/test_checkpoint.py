@@ -43,5 +43,5 @@ def test_a_file_that_names_code_is_refused(tmp_path):
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path):
-    with pytest.raises(ValueError, match="holds no state[.]pt"):
+    with pytest.raises(ValueError, match=r"holds no state\.pt"):
         checkpoint.read(tmp_path)

@@ -53,7 +53,8 @@ def test_langevin_samples_the_conjugate_posterior_step_bias_included():
 
     The chain theta' = theta - lr (theta - m + wd theta) + N(0, 2 lr T / N) has, with k = 1 + wd, mean m / k
     and variance (2 lr T / N) / (1 - (1 - lr k)^2), which tends to the posterior's T / (N k) as lr -> 0.
-    20,000 independent chains of 200 steps at lr 0.1: mean and variance within 5 standard errors (false alarm 1e-6).
+    20,000 independent chains of 200 steps at lr 0.1: mean and variance within 5 standard errors, a false
+    alarm in 10^6.
     """
     chains, n, wd, lr, temperature, m = 20_000, 40, 0.25, 0.1, 1.5, 2.0
     theta = torch.nn.Parameter(torch.zeros(chains))

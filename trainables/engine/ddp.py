@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 EVALUATION_BATCH = 256
+STARTING, START_S = ("place", "join", "build"), 300.0  # no steps yet: processes start, data are decoded
 GRACE_S = 2.0  # how long to listen for a better explanation once one rank has failed
 
 
@@ -133,9 +135,17 @@ class Crew:
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _kill(self, silent: list[int]) -> None:
+        """End processes that may not answer Ray any more, those of this machine."""
+        for node, pid in [self.places[i] for i in silent if self.places]:
+            if node == _own_address():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def _obey(self, refs: list[Any], verb: str) -> list[Any]:
         """Results of one call to each rank, watched."""
-        pulse = _Pulse(self.actors, self.plan.watchdog_s)
+        patience_s = max(self.plan.watchdog_s, START_S if verb in STARTING else 0)
+        pulse = _Pulse(self.actors, patience_s)
         waiting = list(refs)
         while waiting:
             done, waiting = ray.wait(waiting, num_returns=1, timeout=pulse.period_s)
@@ -149,10 +159,11 @@ class Crew:
             if not done:
                 silent = pulse.silent([refs.index(ref) for ref in waiting])
                 if silent:
+                    self._kill(silent)
                     self.stop()
                     who = " and ".join(self._who(i) for i in silent)
                     raise TrialFailed(
-                        f"{self.plan.name}: {who} made no step for {self.plan.watchdog_s:g} s (in `{verb}`). "
+                        f"{self.plan.name}: {who} made no step for {patience_s:g} s (in `{verb}`). "
                         "If a step may take that long, give a longer watchdog_s."
                     )
         return ray.get(refs)

@@ -275,7 +275,7 @@ class Space:
         return order
 
     def _read_constraints(self, texts: Sequence[str], everything: set[str]) -> tuple[Constraint, ...]:
-        """The constraints; `everything` has also the names that a constant parent rules out: they are inactive."""
+        """The constraints; `everything` has also the names that a constant parent rules out."""
         if isinstance(texts, str):
             texts = (texts,)
         read: list[Constraint] = []
@@ -285,8 +285,7 @@ class Space:
             except ValueError as error:
                 self._problems.append(f"constraint: {error}")
                 continue
-            unknown = [name for name in sorted(one.names) if name not in self._places and name not in everything]
-            unknown = [name for name in unknown if name not in self._mistaken]
+            unknown = sorted(one.names - self._places.keys() - everything - self._mistaken)
             for name in unknown:
                 self._problems.append(
                     f"constraint {one.text!r}: there is no parameter {name!r}{nearest(name, self._places)}"

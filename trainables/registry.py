@@ -106,7 +106,7 @@ class TaskProgram(Program):
 
         _let_modules_travel_by_name()
         try:
-            task = cloudpickle.dumps(self.task)  # type: ignore[no-untyped-call]
+            task = cloudpickle.dumps(self.task)
         except Exception as error:
             raise ValueError(
                 f"{self.name} cannot be sent to other processes: {error}. Keep locks, open files and the "
@@ -288,7 +288,7 @@ def _send_by_value(target: Any) -> None:
         return
     installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
     if not installed and module.__name__.split(".")[0] != "trainables":
-        cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
+        cloudpickle.register_pickle_by_value(module)
 
 
 def _let_modules_travel_by_name() -> None:

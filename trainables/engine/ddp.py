@@ -229,7 +229,7 @@ _remote: Any = ray.remote(concurrency_groups={"watch": 1}, max_restarts=0)  # ty
 
 
 def _own_address() -> str:
-    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    address: str = ray.util.get_node_ip_address()
     return address
 
 

@@ -80,7 +80,7 @@ def test_a_killed_rank_is_an_error_with_its_reason_within_seconds_and_takes_the_
     assert f"rank 1 of 2 (pid {pids[1]} on " in reason
     assert "died" in reason
     assert "(in `advance`)" in reason
-    assert delay < 5
+    assert delay < 10
     assert gone(pids)
 
 
@@ -91,7 +91,7 @@ def test_a_hung_rank_is_an_error_after_the_watchdogs_time(new_crew):
     reason, delay = signalled_in_mid_step(crew, 1, signal.SIGSTOP)
     assert f"rank 1 of 2 (pid {pids[1]} on " in reason
     assert "made no step for 2 s" in reason or "Timed out" in reason
-    assert 1.5 < delay < 6
+    assert 1.5 < delay < 20
     assert gone(pids)
 
 
@@ -104,10 +104,10 @@ def test_one_ranks_exception_is_the_trials_with_its_type_and_words(new_crew):
 
 
 def test_one_crew_outlives_configs_and_long_work_and_stops_at_once_in_mid_step(new_crew):
-    crew = new_crew(Slow, ranks=2, cpus_per_rank=1, watchdog_s=0.5)
+    crew = new_crew(Slow, ranks=2, cpus_per_rank=1, watchdog_s=2.5)
     before = list(crew.places)
-    crew.all("build", LONG | {"report_every": 60})
-    assert crew.all("advance")[0]["steps"] == 60  # at least 1.2 s: steps keep the watchdog asleep
+    crew.all("build", LONG | {"report_every": 200})
+    assert crew.all("advance")[0]["steps"] == 200  # at least 4 s: steps keep the watchdog asleep
     crew.all("build", LONG | {"batch_size": 8, "report_every": 1})
     assert crew.all("advance")[1]["steps"] == 1
     assert crew.all("evaluate")[0]["threads"] == 1

@@ -85,6 +85,7 @@ class Conductor:
         self._trials = trials
         self.history = History()
         self.judged: set[str] = set()
+        self.metric_seen = False
         self.exhausted = False
         self.stopping: str | None = None
         self.fault: str | None = None
@@ -189,7 +190,8 @@ class Conductor:
             **({"fault": fault} if fault else {}),
             **({"rows": record.rows + (self.metric in metrics)} if self.sparse else {}),
         )
-        if fault is not None and record.number == 0 and iteration == 1 and "lacks" in fault:
+        self.metric_seen = self.metric_seen or self.metric in metrics
+        if fault is not None and not self.metric_seen:
             self.fault = f"trial {trial_id}: {fault}"
             self.stop("metric")
         if self.target and not fault and self.metric in metrics:

@@ -93,6 +93,7 @@ def rehearse(conductor: "Conductor", source: "TrialSource") -> None:
 def _replay_report(conductor: "Conductor", source: "TrialSource", event: Mapping[str, Any]) -> None:
     record, judge = conductor.history.trials[event["trial"]], conductor.judge
     trial = source.live[record.id]
+    conductor.metric_seen = conductor.metric_seen or conductor.metric in event["metrics"]
     result = {**event["metrics"], "training_iteration": event["iteration"], "trial_id": record.id}
     if trial.status == Trial.PAUSED:  # it ran again because the scheduler chose it
         judge.inner.choose_trial_to_run(judge.view)

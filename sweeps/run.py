@@ -88,10 +88,10 @@ def start(sweep: Sweep) -> Outcome:
             [
                 f"name: {sweep.name!r} is in {sweep.storage} already; continue it with "
                 f"`starling resume {folder.uri}`, or choose another name"
-            ]
+            ],
+            "this sweep cannot start",
         )
-    folder.put(SPEC, sweep_file.dump(sweep).encode())
-    return _drive(sweep, folder, extend=0)
+    return _drive(sweep, folder, extend=0, spec=sweep_file.dump(sweep))
 
 
 def restart(path: str | os.PathLike[str], *, extend: int = 0, **overrides: Any) -> Outcome:
@@ -100,8 +100,11 @@ def restart(path: str | os.PathLike[str], *, extend: int = 0, **overrides: Any) 
     text = folder.read(SPEC)
     if text is None:
         raise SpecError(
-            [f"{os.fspath(path)!r} holds no sweep: it has no {SPEC}; `starling ls STORAGE` lists sweeps"]
+            [f"{os.fspath(path)!r} holds no sweep: it has no {SPEC}; `starling ls STORAGE` lists sweeps"],
+            "there is nothing to resume",
         )
+    if journals.is_running(folder):
+        raise SpecError([f"{folder.uri} is running just now; `starling status {folder.uri}` shows it"])
     sweep = sweep_file.parse(text.decode()).override(**overrides)
     _refuse(preflight(sweep))
     return _drive(sweep, folder, extend=extend)
@@ -125,18 +128,21 @@ def _new_name(sweep: Sweep) -> str:
     return f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _drive(sweep: Sweep, folder: Folder, *, extend: int) -> Outcome:
+def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None) -> Outcome:
+    """One session of a sweep; `spec` is its file, for the first. Nothing is written before Ray has started."""
     program = sweep.program()
     assert program is not None, "preflight refuses a sweep without a trainable"
     console = Console(sweep, folder, quiet=sweep.quiet)
     with contextlib.ExitStack() as stack:
         stack.callback(console.close)
-        journal = stack.enter_context(_opened(folder))
         searcher, scheduler = _searcher(sweep), _scheduler(sweep, program)
         console.starting()
         stack.enter_context(session.running_ray(sweep))
         if sweep.address is not None:
             _refuse(preflight(sweep, ray.cluster_resources()), "on this cluster")
+        if spec is not None:
+            folder.put(SPEC, spec.encode())
+        journal = stack.enter_context(_opened(folder))
         _begin(journal, extend)
         name, given = sweep.scheduler_choice
         conductor = Conductor(

@@ -129,7 +129,7 @@ def _new_name(sweep: Sweep) -> str:
 
 
 def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None) -> Outcome:
-    """One session of a sweep; `spec` is its file, for the first. Nothing is written before Ray has started."""
+    """One session of a sweep; `spec` is its file, for the first. Nothing is written before Ray runs."""
     program = sweep.program()
     assert program is not None, "preflight refuses a sweep without a trainable"
     console = Console(sweep, folder, quiet=sweep.quiet)

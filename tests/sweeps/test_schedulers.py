@@ -6,7 +6,7 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandForBOHB
 
 from search_algs.space import Space, when
-from sweeps import schedulers
+from sweeps import copying, schedulers
 
 
 def build(name, space=None, *, max_iterations=9, mutable=None, **given):
@@ -81,7 +81,7 @@ def test_pbt_keeps_a_thousand_perturbed_configurations_inside_space_conditions_a
                 "optimizer": "sgd", "momentum": 0.9, "lr": 0.5, "batch_size": 32, "layers": 4
             }  # fmt: skip
         trial = SimpleNamespace(config=config)
-        with schedulers._Only(pbt, config):
+        with copying._Only(pbt, config):
             config, _ = pbt._get_new_config(None, trial)
         assert 1e-4 <= config["lr"] <= 1.0
         assert ("momentum" in config) == (config["optimizer"] == "sgd")

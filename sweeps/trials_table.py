@@ -252,6 +252,8 @@ class TrialsTable:
         reason = event.get("reason")
         self._set(row, state=event["state"], ended=int(event["t"] * 1e6))
         self._set(row, reason=None if reason is None else lines.text(reason))
+        if event["state"] == "failed":
+            self._failed(row, {"error": reason})
 
 
 _HANDLERS: dict[str, Callable[[TrialsTable, int, Mapping[str, Any]], bool | None]] = {

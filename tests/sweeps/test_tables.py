@@ -291,7 +291,7 @@ def test_kill_9_at_any_moment_doubles_and_loses_no_row(tmp_path, monkeypatch):
 
 
 def rows_of(path):
-    if not (path / "metrics").exists():
+    if not any((path / "metrics").glob("[!.]*.parquet")):  # a writer killed early leaves an empty folder
         return []
     table = ds.dataset(path / "metrics", format="parquet").to_table(columns=["trial", "iteration", "loss"])
     return [tuple(row.values()) for row in table.to_pylist()]
@@ -327,6 +327,18 @@ def test_what_ran_when_a_session_ended_is_pending_and_extensions_are_counted(tmp
     )
     assert got.trials["state"].to_pylist() == ["pending", "paused"]
     assert got.trials.schema.metadata[b"extended"] == b"3"
+
+
+def test_a_trial_that_fails_for_good_has_its_reason_as_its_error_and_every_failure_counted(tmp_path):
+    got = folded(
+        tmp_path,
+        suggest("00000", lr=0.1),
+        {"event": "failed", "trial": "00000", "t": 103.0, "error": "the first", "again": True},
+        {"event": "ended", "trial": "00000", "t": 104.0, "state": "failed", "reason": "the last"},
+    )
+    row = got.trials.to_pylist()[0]
+    assert (row["state"], row["failures"]) == ("failed", 2)
+    assert (row["error"], row["reason"]) == ("the last", "the last")
 
 
 def test_text_that_utf8_cannot_hold_and_huge_numbers_do_not_stop_the_tables(tmp_path):

@@ -115,12 +115,14 @@ class Folder:
                     file.unlink(missing_ok=True)
 
     def check_writable(self) -> None:
-        """Write and remove a small file.
+        """Write and remove a small file; a local folder that was not there before is not there afterwards.
 
         Raises:
             ValueError: the folder cannot be written; says why and what to do.
         """
         probe = f".writable-{uuid.uuid4().hex[:8]}"
+        local = self.local
+        missing = [folder for folder in (local, *local.parents) if not folder.exists()] if local else []
         try:
             self.put(probe, b"starling")
             self.delete(probe)
@@ -131,6 +133,10 @@ class Folder:
                 "Give a folder you may write to (a local path, s3://, gs://, abfs:// or any fsspec URI), "
                 "and credentials for it in the environment."
             ) from error
+        finally:
+            with contextlib.suppress(OSError):  # somebody else's files may be there by now
+                for folder in missing:
+                    folder.rmdir()
 
     def _write(self, path: str, data: bytes | pa.Buffer) -> None:
         with _os_errors(), self.filesystem.open_output_stream(path) as file:

@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from sweeps.run import Outcome
@@ -68,8 +68,28 @@ def main(argv: Sequence[str] | None = None, *, sweep: "Sweep | None" = None) -> 
     return int(code or 0)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Answers a mistake in one line, with the nearest option, and not with the whole usage."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; what nobody knows is named with what comes next to it."""
+        arguments, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            from sweeps.spelling import nearest
+
+            word = unknown[0].partition("=")[0]
+            parser: _Parser = arguments.parser
+            near = nearest(word, parser._option_string_actions) if word.startswith("-") else None
+            parser.error(f"{word} is unknown" + (f"; did you mean {near}?" if near else ""))
+        return arguments
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and exit."""
+        self.exit(2, f"{self.prog}: {message}\nsee `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="starling",
         description="Large-scale hyperparameter sweeps of distributed PyTorch training.",
         allow_abbrev=False,
@@ -78,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        made.set_defaults(command=function)
+        made.set_defaults(command=function, parser=made)
         return made
 
     run = command(

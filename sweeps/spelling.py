@@ -8,7 +8,10 @@ from collections.abc import Iterable
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most like `word`, upper and lower case being the same; None when none is like it."""
     lower = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.75)
+    if not found and len(word) > 2:  # shortened: `grace` for grace_period
+        found = [name for name in lower if name.startswith(word.lower())]
+    found = found or difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
     return lower[found[0]] if found else None
 
 

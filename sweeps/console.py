@@ -159,7 +159,7 @@ class Console:
         self.close()
         results = outcome.results
         counts = ", ".join(f"{n} {state}" for state, n in results.status().items() if n)
-        self._say(f"[bold]{_ENDS[outcome.why]}[/] after {_span(time.monotonic() - self.started)}: {counts}")
+        self._say(f"[bold]{ENDS[outcome.why]}[/] after {_span(time.monotonic() - self.started)}: {counts}")
         if outcome.fault:
             self._say(f"[red]{_escape(outcome.fault)}[/]")
         best = results.best
@@ -176,7 +176,7 @@ class Console:
         self.terminal.print(markup, soft_wrap=True)
 
 
-_ENDS = {
+ENDS = {
     "finished": "finished",
     "interrupted": "interrupted",
     "failures": "stopped: too many trials failed",
@@ -185,6 +185,7 @@ _ENDS = {
     "time_budget": "stopped: the time budget is used up",
     "stopped": "stopped",
 }
+"""Why a sweep was closed, in words."""
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -7,6 +7,7 @@ from rich.console import Console as Terminal
 from rich.table import Table
 
 from sweeps.catalogue import list_sweeps, summary
+from sweeps.console import ENDS
 from sweeps.results import Results
 from sweeps.storage import open_folder
 
@@ -41,7 +42,7 @@ def print_status(path: str, *, as_json: bool) -> int:
         print(json.dumps(shown, default=str))
         return 0
     total = f" of {one.total}" if one.total is not None else ""
-    print(f"{one.name}: {one.state}, {one.done}{total} trials ended")
+    print(f"{one.name}: {ENDS.get(one.state, one.state)}, {one.done}{total} trials ended")
     print("  " + (", ".join(f"{n} {state}" for state, n in counts.items() if n) or "nothing yet"))
     for trial in under_way[:20]:
         value = f"  {one.metric} {trial.value:.5g}" if trial.value is not None else ""
@@ -55,7 +56,7 @@ def print_status(path: str, *, as_json: bool) -> int:
         print(f"  {len(ids)} failed: {reason}  ({', '.join(ids[:5])}{', ...' * (len(ids) > 5)})")
     if one.best is not None and results.best is not None:
         print(f"  best {one.metric} {one.best:.5g} by {results.best.id}")
-    if one.state not in ("running", "finished"):
+    if one.state not in ("running", "finished", "target", "metric"):
         print(f"  next: starling resume {path}")
     return 0
 

@@ -153,7 +153,9 @@ class Conductor:
     # -- what happens ------------------------------------------------------------------------------
 
     def fault_of(self, trial_id: str, result: Mapping[str, Any]) -> str | None:
-        """Why this report cannot stand, in a sentence; None if it can."""
+        """Why this report cannot stand, in a sentence; None if it can. A trainable may report a `fault`."""
+        if isinstance(result.get("fault"), str):
+            return str(result["fault"])
         for name in self.metrics:
             value = result.get(name)
             if value is None:
@@ -178,6 +180,7 @@ class Conductor:
         }
         copied, self.judge.copied = self.judge.copied, []
         fault = self.fault_of(trial_id, metrics)
+        metrics.pop("fault", None)
         self._record(
             "reported",
             trial=trial_id,

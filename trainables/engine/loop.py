@@ -170,8 +170,11 @@ class Loop:
         dtype = AUTOCAST.get(self.task.config.precision)
         return nullcontext() if dtype is None else torch.autocast(self.ranks.device.type, dtype)
 
-    def evaluate(self) -> dict[str, float]:
-        """The task's metrics, of the averaged weights where they are kept, and whether training is done."""
+    def evaluate(self) -> dict[str, Any]:
+        """The task's metrics, of the averaged weights where they are kept, and whether training is done.
+
+        A metric that is not finite ends the trial: `done`, and the reason as `fault`.
+        """
         start = time.perf_counter()
         self.model.eval()
         with torch.no_grad(), self._autocast(), self.average.in_place() if self.average else nullcontext():
@@ -179,8 +182,14 @@ class Loop:
             done = self.samples >= self._end or self._impatient(metrics)
             if done:
                 metrics |= self.task.test(self.model, self.ranks)
-        self._refuse_broken(metrics)
-        return metrics | {"seconds": self._seconds + time.perf_counter() - start, "done": bool(done)}
+        self._refuse_incomplete(metrics)
+        report: dict[str, Any] = {
+            **metrics,
+            "seconds": self._seconds + time.perf_counter() - start,
+            "done": bool(done),
+        }
+        fault = self._divergence(metrics)
+        return report if fault is None else report | {"done": True, "fault": fault}
 
     def _impatient(self, metrics: Mapping[str, float]) -> bool:
         """Count reports without improvement; True once there are `patience` of them."""
@@ -197,26 +206,32 @@ class Loop:
             self.stale += 1
         return self.stale >= patience
 
-    def _refuse_broken(self, metrics: Mapping[str, float]) -> None:
-        """A report must be complete and finite; but grad_norm may be inf now and then under fp16 scaling."""
-        at = f"at step {self.steps} (epoch {self.samples / len(self.train):.2f})"
+    def _divergence(self, metrics: Mapping[str, float]) -> str | None:
+        """Why training cannot go on, where a metric is not finite (grad_norm may be inf under fp16)."""
         everything = {**self._train_metrics, **metrics}
         broken = [f"{name} is {value}" for name, value in everything.items() if not math.isfinite(value)]
-        if broken:
-            c = self.task.config
-            raise TrialFailed(
-                f"{', '.join(broken)} {at}: training diverged with optimizer {c.optimizer}, lr {c.lr:g}, "
-                f"precision "
-                f"{c.precision}. A lower lr or a `clip` may help."
-            )
+        if not broken:
+            return None
+        c = self.task.config
+        return (
+            f"{', '.join(broken)} {self._place()}: training diverged with optimizer {c.optimizer}, "
+            f"lr {c.lr:g}, precision {c.precision}. A lower lr or a `clip` may help."
+        )
+
+    def _refuse_incomplete(self, metrics: Mapping[str, float]) -> None:
+        """A report has everything that the class declares."""
+        everything = {**self._train_metrics, **metrics}
         wanted = {*self.task.reported(), *([self.task.metric[0]] if self.task.config.patience else [])}
         missing = sorted(wanted - everything.keys())
         if missing:
             raise TrialFailed(
-                f"the report {at} lacks {', '.join(missing)}; it has {', '.join(sorted(everything))}. "
-                f"evaluate() must "
-                "return what the class declares in `metrics` and `metric`."
+                f"the report {self._place()} lacks {', '.join(missing)}; it has "
+                f"{', '.join(sorted(everything))}. evaluate() must return what the class declares in `metrics` "
+                "and `metric`."
             )
+
+    def _place(self) -> str:
+        return f"at step {self.steps} (epoch {self.samples / len(self.train):.2f})"
 
     def state_dict(self) -> dict[str, Any]:
         """Equal on every rank."""

@@ -40,12 +40,13 @@ class Trial(tune.Trainable):
         """Train up to the next report and evaluate.
 
         Raises:
-            TrialFailed: with the reason, if a rank fails or hangs or a metric is missing or not finite.
+            TrialFailed: with the reason, if a rank fails or hangs or a metric is missing. (Where one is not
+                finite, the report says why in `fault`, and is the last.)
         """
         if self._fresh:
             self._build()
         metrics = self._all("advance")[0] | self._all("evaluate")[0]
-        return {name: value if isinstance(value, bool) else _plain(value) for name, value in metrics.items()}
+        return {name: _plain(value) for name, value in metrics.items()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """One file with the state of all ranks, which is the same on each."""
@@ -113,8 +114,8 @@ class Trial(tune.Trainable):
 _ABSENT = object()
 
 
-def _plain(value: Any) -> int | float:
-    return value if isinstance(value, int) else float(value)
+def _plain(value: Any) -> int | float | str:
+    return value if isinstance(value, int | str) else float(value)
 
 
 def trial_class(plan: Plan) -> type[Trial]:

@@ -226,8 +226,8 @@ class Loop:
         if missing:
             raise TrialFailed(
                 f"the report {self._place()} lacks {', '.join(missing)}; it has "
-                f"{', '.join(sorted(everything))}. evaluate() must return what the class declares in `metrics` "
-                "and `metric`."
+                f"{', '.join(sorted(everything))}. evaluate() must return what the class declares in "
+                "`metrics` and `metric`."
             )
 
     def _place(self) -> str:

@@ -163,7 +163,7 @@ class Console:
         if outcome.fault:
             self._say(f"[red]{_escape(outcome.fault)}[/]")
         best = results.best
-        if best is not None and best.value is not None:
+        if best is not None and best.value is not None and best.state != "failed":
             config = " ".join(f"{k}={_short(v)}" for k, v in _leaves(best.config) if k in self.searched)
             self._say(f"best {self.sweep.metrics[0]} [bold]{best.value:.5g}[/] by {best.id}: {config}")
         if outcome.why != "metric":

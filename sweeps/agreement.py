@@ -60,7 +60,7 @@ def objectives(
         for name in metrics:
             if name not in known:
                 problems.append(f"metric: {program.name} never reports {name!r}; {allowed(name, known)}")
-    if program is not None and not program.checkpoints and scheduler in NEEDS_CHECKPOINTS:
+    if program is not None and not program.continues and scheduler in NEEDS_CHECKPOINTS:
         problems.append(
             f"scheduler: {scheduler} pauses or copies trials, and {program.name} has no checkpoints; "
             "take asha, median or fifo."
@@ -96,14 +96,17 @@ def unknown_hyperparameters(sweep: Any, program: Any, space: Any) -> list[str]:
     problems = []
     searched = {d.name: d for d in space.dimensions} if space is not None else {}
     fixed = _leaves(sweep.fixed) if isinstance(sweep.fixed, Mapping) else {}
-    for where, names in (("space", searched), ("fixed", fixed)):
+    constants = space.constants if space is not None else {}
+    given = {name: value for name, value in _leaves(constants).items() if name not in fixed}
+    for where, names in (("space", searched | given), ("fixed", fixed)):
         for name in names:
             if name not in known and name.split(".")[0] not in known:
                 problems.append(
                     f"{where}: {program.name} has no hyperparameter {name!r}; {allowed(name, known)}"
                 )
-    for name, value in fixed.items():
-        problems += _refused(program, known.get(name), "fixed", name, [value])
+    for where, values in (("space", given), ("fixed", fixed)):
+        for name, value in values.items():
+            problems += _refused(program, known.get(name), where, name, [value])
     for name, dimension in searched.items():
         options_of = getattr(dimension.domain, "options", None)
         if options_of is not None:

@@ -9,15 +9,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ray.tune.experiment import Trial
 from ray.tune.utils import flatten_dict
 
 from search_algs import AskTell
-from sweeps.history import History, TrialRecord, spread
+from sweeps.history import CONTINUE, END, STOP, History, TrialRecord, spread
 from sweeps.journal import Journal
-from sweeps.judge import END, STOP, Judge
 from sweeps.spelling import allowed
-from sweeps.trial_source import TrialSource
 
 RAYS_OWN = frozenset(
     {"date", "timestamp", "pid", "hostname", "node_ip", "trial_id", "experiment_tag", "experiment_id", "done"}
@@ -84,13 +81,10 @@ class Conductor:
         self.max_failures, self.target, self.outputs = max_failures, target, tuple(outputs)
         self._trials = trials
         self.history = History()
-        self.judged: set[str] = set()
         self.metric_seen = False
         self.exhausted = False
         self.stopping: str | None = None
         self.fault: str | None = None
-        self.judge: Judge
-        self.source: TrialSource
 
     # -- the past ----------------------------------------------------------------------------------
 
@@ -138,18 +132,6 @@ class Conductor:
             return dict(result)
         return {**result, "training_iteration": record.rows + 1}
 
-    def copy_of(self, trial: Trial, source: Any) -> dict[str, Any]:
-        """What the journal keeps of a copy: who, from whom and when, and the new configuration."""
-        path = source.checkpoint.path.removeprefix(self.source.folder + "/")
-        return {
-            "trial": trial.trial_id,
-            "copies": self.history.trials[trial.trial_id].copies + 1,
-            "donor": path.split("/")[1],
-            "donor_iteration": source.metrics["training_iteration"],
-            "config": trial.config,
-            "path": path,
-        }
-
     # -- what happens ------------------------------------------------------------------------------
 
     def fault_of(self, trial_id: str, result: Mapping[str, Any]) -> str | None:
@@ -167,8 +149,20 @@ class Conductor:
                 return f"its metric {name} is {value}"
         return None
 
-    def reported(self, trial_id: str, result: Mapping[str, Any], verdict: str | None) -> None:
-        """A report that Ray has processed; ones that were known before a crash are passed over."""
+    def reported(
+        self,
+        trial_id: str,
+        result: Mapping[str, Any],
+        verdict: str | None,
+        copied: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """A report that Ray has processed; ones that were known before a crash are passed over.
+
+        Args:
+            trial_id, result: whose, and what.
+            verdict: the scheduler's; None: it was not asked.
+            copied: the copies it made on this report, as the journal keeps them.
+        """
         record = self.history.trials[trial_id]
         iteration = result["training_iteration"]
         if iteration <= record.iteration:
@@ -178,7 +172,6 @@ class Conductor:
             for key, value in flat(result).items()
             if key not in RAYS_OWN and not key.startswith("config/") and _plain(value)
         }
-        copied, self.judge.copied = self.judge.copied, []
         fault = self.fault_of(trial_id, metrics)
         metrics.pop("fault", None)
         self._record(
@@ -187,9 +180,9 @@ class Conductor:
             copies=record.copies,
             iteration=iteration,
             metrics=metrics,
-            decision=verdict if verdict is not None else END if result.get("done") else "CONTINUE",
+            decision=verdict if verdict is not None else END if result.get("done") else CONTINUE,
             **({"host": result["hostname"]} if "hostname" in result else {}),
-            **({"copied": copied} if copied else {}),
+            **({"copied": list(copied)} if copied else {}),
             **({"fault": fault} if fault else {}),
             **({"rows": record.rows + (self.metric in metrics)} if self.sparse else {}),
         )
@@ -203,9 +196,8 @@ class Conductor:
                 self.stop("target")
 
     def checkpointed(self, trial_id: str, path: str, iteration: int) -> None:
-        """A checkpoint of all ranks is complete."""
+        """A checkpoint of all ranks is complete, at a path relative to the sweep's folder."""
         record = self.history.trials[trial_id]
-        path = path.removeprefix(self.source.folder + "/")
         self._record("checkpointed", trial=trial_id, copies=record.copies, iteration=iteration, path=path)
 
     def failed(self, trial_id: str, reason: str) -> None:

@@ -4,6 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+CONTINUE, PAUSE, STOP, NOOP = "CONTINUE", "PAUSE", "STOP", "NOOP"
+"""A scheduler's answers to a report, in Ray's words."""
+
+END = "END"
+"""Beside Ray's four: the trial ended by itself, and the scheduler was not asked."""
+
 
 @dataclass(slots=True)
 class TrialRecord:

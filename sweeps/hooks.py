@@ -6,6 +6,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from sweeps.conductor import Conductor, flat
+from sweeps.judge import Judge
 from sweeps.trial_source import reason
 
 
@@ -29,23 +30,23 @@ class Stopper(tune.Stopper):
 class Listener(tune.Callback):
     """What Ray tells of, passed on to the conductor."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self.conductor = conductor
+    def __init__(self, conductor: Conductor, judge: Judge) -> None:
+        self.conductor, self.judge = conductor, judge
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """After the judge."""
-        judge = self.conductor.judge
-        verdict, judge.verdict = judge.verdict, None
-        self.conductor.reported(trial.trial_id, result, verdict)
+        self.conductor.reported(trial.trial_id, result, *self.judge.taken())
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info: Any
     ) -> None:
         """The files are there; the trial itself does not know yet."""
         self.conductor.checkpointed(
-            trial.trial_id, checkpoint.path, trial.last_result.get("training_iteration", 0)
+            trial.trial_id,
+            self.judge.relative(checkpoint.path),
+            trial.last_result.get("training_iteration", 0),
         )
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

@@ -9,20 +9,11 @@ import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from sweeps.history import TrialRecord
+from sweeps.conductor import Conductor
+from sweeps.history import CONTINUE, PAUSE, TrialRecord
 
 if TYPE_CHECKING:
-    from sweeps.conductor import Conductor
     from sweeps.trial_source import TrialSource
-
-CONTINUE, PAUSE, STOP, NOOP = (
-    TrialScheduler.CONTINUE,
-    TrialScheduler.PAUSE,
-    TrialScheduler.STOP,
-    TrialScheduler.NOOP,
-)
-END = "END"
-"""In the journal beside Ray's four: the trial ended by itself, and the scheduler was not asked."""
 
 
 @contextmanager
@@ -40,15 +31,33 @@ def seeded(*words: int) -> Iterator[None]:
 
 
 class Judge(TrialScheduler):
-    """The scheduler as Ray sees it: Ray's own, asked once a report, with draws that a replay repeats."""
+    """The scheduler as Ray sees it: Ray's own, asked once a report, with draws that a replay repeats.
+
+    Args:
+        inner: Ray's scheduler.
+        conductor: whose trials are judged.
+        folder: the sweep's, under which checkpoints lie.
+    """
 
     supports_buffered_results = False
 
-    def __init__(self, inner: TrialScheduler, conductor: "Conductor") -> None:
-        self.inner, self.conductor = inner, conductor
+    def __init__(self, inner: TrialScheduler, conductor: Conductor, folder: str) -> None:
+        self.inner, self.conductor, self.folder = inner, conductor, folder
+        self.source: TrialSource
         self.view: Any = None
-        self.verdict: str | None = None
-        self.copied: list[dict[str, Any]] = []
+        self._known: set[str] = set()
+        self._verdict: str | None = None
+        self._copied: list[dict[str, Any]] = []
+
+    def taken(self) -> tuple[str | None, list[dict[str, Any]]]:
+        """The verdict on the last report, if it was judged, and the copies made on it; once."""
+        taken = self._verdict, self._copied
+        self._verdict, self._copied = None, []
+        return taken
+
+    def relative(self, path: str) -> str:
+        """A checkpoint's path as the journal keeps it."""
+        return path.removeprefix(self.folder + "/")
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Done when the scheduler was built."""
@@ -58,12 +67,12 @@ class Judge(TrialScheduler):
         """A trial enters Ray: new to the scheduler unless it was rehearsed, or comes back after a crash."""
         self._look(controller)
         record = self.conductor.history.trials[trial.trial_id]
-        if record.id not in self.conductor.judged:
+        if record.id not in self._known:
             self.add(record, trial)
 
     def add(self, record: TrialRecord, trial: Trial) -> None:
         """The scheduler learns of a trial, in life or in a rehearsal."""
-        self.conductor.judged.add(record.id)
+        self._known.add(record.id)
         with seeded(self.conductor.seed, record.number):
             self.inner.on_trial_add(self.view, trial)
 
@@ -75,22 +84,36 @@ class Judge(TrialScheduler):
             again = result["training_iteration"] == record.iteration and record.decision == PAUSE
             return PAUSE if again else CONTINUE
         if not self.conductor.counts(result):
-            self.verdict = CONTINUE
+            self._verdict = CONTINUE
         else:
-            self.verdict = self.judge(record, trial, self.conductor.scheduled(record, result))
-        return self.verdict
+            self._verdict = self.judge(record, trial, self.conductor.scheduled(record, result))
+        return self._verdict
 
     def judge(self, record: TrialRecord, trial: Trial, result: dict[str, Any]) -> str:
         """Ask the scheduler; note whom it copied over whom."""
         before = {t.trial_id: t.config for t in self.view.get_trials()} if self.conductor.copies else {}
         with seeded(self.conductor.seed, record.number, record.copies, result["training_iteration"], 1):
             verdict = self.inner.on_trial_result(self.view, trial, result)
-        self.copied = [
-            self.conductor.copy_of(t, t.run_metadata.checkpoint_manager._latest_checkpoint_result)
+        self._copied = [
+            self._copy(t)
             for t in self.view.get_trials()
             if t.trial_id in before and t.config is not before[t.trial_id]
         ]
         return verdict
+
+    def _copy(self, trial: Trial) -> dict[str, Any]:
+        """What the journal keeps of a copy: who, from whom and when, and the new configuration."""
+        manager: Any = trial.run_metadata.checkpoint_manager
+        source = manager._latest_checkpoint_result
+        path = self.relative(source.checkpoint.path)
+        return {
+            "trial": trial.trial_id,
+            "copies": self.conductor.history.trials[trial.trial_id].copies + 1,
+            "donor": path.split("/")[1],
+            "donor_iteration": source.metrics["training_iteration"],
+            "config": trial.config,
+            "path": path,
+        }
 
     def on_trial_complete(self, controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Forwarded; a report that cannot stand takes the trial out instead."""
@@ -117,7 +140,7 @@ class Judge(TrialScheduler):
         """Forwarded, showing only trials that have not ended: Ray's schedulers walk through all."""
         self._look(controller)
         chosen = self.inner.choose_trial_to_run(self.view)
-        return chosen if chosen in self.conductor.source.entered() else None
+        return chosen if chosen in self.source.entered() else None
 
     def debug_string(self) -> str:
         """Forwarded."""
@@ -125,7 +148,7 @@ class Judge(TrialScheduler):
 
     def _look(self, controller: Any) -> None:
         if not isinstance(self.view, _View):  # nothing yet, or a rehearsal's
-            self.view = _View(controller, self.conductor.source)
+            self.view = _View(controller, self.source)
 
 
 class _View:

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from ray.train._internal.session import _FutureTrainingResult, _TrainingResult
 from ray.tune.experiment import Trial
 
-from sweeps.history import TrialRecord, spread
-from sweeps.judge import END, PAUSE, STOP, Judge
+from sweeps.conductor import Conductor
+from sweeps.history import END, PAUSE, STOP, TrialRecord, spread
+from sweeps.judge import Judge
 
 if TYPE_CHECKING:
-    from sweeps.conductor import Conductor
     from sweeps.trial_source import TrialSource
 
 
 class Rehearsal:
     """Stands for Ray's controller while the journal is replayed: trials change status, nothing runs."""
 
-    def __init__(self, conductor: "Conductor", source: "TrialSource") -> None:
-        self.conductor, self.search_alg = conductor, source
+    def __init__(self, conductor: Conductor, judge: Judge, source: "TrialSource") -> None:
+        self.conductor, self.judge, self.search_alg = conductor, judge, source
 
     def get_trials(self) -> list[Trial]:
         """Trials that have not ended at this point of the past."""
@@ -41,7 +41,7 @@ class Rehearsal:
     def stop_trial(self, trial: Trial) -> None:
         """HyperBand ends a trial that had been paused."""
         if not trial.is_finished():
-            inner: Any = self.conductor.judge.inner
+            inner: Any = self.judge.inner
             inner.on_trial_remove(self, trial)
             trial.set_status(Trial.TERMINATED)
 
@@ -66,10 +66,9 @@ class _Saved(_FutureTrainingResult):
         return _TrainingResult(self.source.checkpoint(path), self.result) if path else None
 
 
-def rehearse(conductor: "Conductor", source: "TrialSource") -> None:
+def rehearse(conductor: Conductor, judge: Judge, source: "TrialSource") -> None:
     """Replay the journal event by event; trials that have not ended are in `source.live` then."""
-    judge = conductor.judge
-    judge.view = Rehearsal(conductor, source)
+    judge.view = Rehearsal(conductor, judge, source)
     for event in conductor.past():
         kind = event["event"]
         if kind == "suggested":
@@ -77,9 +76,9 @@ def rehearse(conductor: "Conductor", source: "TrialSource") -> None:
             record = conductor.history.trials[event["trial"]]
             judge.add(record, source.make(record))
         elif kind == "reported":
-            _replay_report(conductor, source, event)
+            _replay_report(conductor, judge, source, event)
         elif kind == "ended":
-            _replay_end(conductor, source, event)
+            _replay_end(conductor, judge, source, event)
         else:
             conductor.history.fold(event)
     for record in list(conductor.history.unfinished.values()):  # ended, but killed before that was written
@@ -90,8 +89,10 @@ def rehearse(conductor: "Conductor", source: "TrialSource") -> None:
             conductor.ended(record.id, record.fault, paused=record.decision not in (STOP, END))
 
 
-def _replay_report(conductor: "Conductor", source: "TrialSource", event: Mapping[str, Any]) -> None:
-    record, judge = conductor.history.trials[event["trial"]], conductor.judge
+def _replay_report(
+    conductor: Conductor, judge: Judge, source: "TrialSource", event: Mapping[str, Any]
+) -> None:
+    record = conductor.history.trials[event["trial"]]
     trial = source.live[record.id]
     conductor.metric_seen = conductor.metric_seen or conductor.metric in event["metrics"]
     result = {**event["metrics"], "training_iteration": event["iteration"], "trial_id": record.id}
@@ -111,8 +112,8 @@ def _replay_report(conductor: "Conductor", source: "TrialSource", event: Mapping
         trial.set_status(Trial.PAUSED)
 
 
-def _replay_end(conductor: "Conductor", source: "TrialSource", event: Mapping[str, Any]) -> None:
-    record, judge = conductor.history.trials[event["trial"]], conductor.judge
+def _replay_end(conductor: Conductor, judge: Judge, source: "TrialSource", event: Mapping[str, Any]) -> None:
+    record = conductor.history.trials[event["trial"]]
     trial = source.live.pop(record.id)
     if not trial.is_finished():
         if event["state"] == "failed":

@@ -104,7 +104,8 @@ def restart(path: str | os.PathLike[str], *, extend: int = 0, **overrides: Any) 
             "there is nothing to resume",
         )
     if journals.is_running(folder):
-        raise SpecError([f"{folder.uri} is running just now; `starling status {folder.uri}` shows it"])
+        problem = f"{folder.uri} is running just now; `starling status {folder.uri}` shows it"
+        raise SpecError([problem], "there is nothing to resume")
     sweep = sweep_file.parse(text.decode()).override(**overrides)
     _refuse(preflight(sweep))
     return _drive(sweep, folder, extend=extend)
@@ -160,15 +161,15 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None
             target=(sweep.target, sweep.modes[0]) if sweep.target is not None else None,
             outputs=outputs.opened(sweep, folder, journal, console, stack),
         )
-        conductor.source = TrialSource(conductor, folder.filesystem, folder.path)
-        conductor.judge = Judge(scheduler, conductor)
+        judge = Judge(scheduler, conductor, folder.path)
+        source = TrialSource(conductor, judge, folder.filesystem, folder.path)
 
         def interrupt() -> None:
             conductor.stop("interrupted")
             console.interrupted()
 
         with session.signals(interrupt):
-            _loop(sweep, program, folder, conductor, _clock(conductor, console, sweep.time_budget_s))
+            _loop(sweep, program, folder, source, _clock(conductor, console, sweep.time_budget_s))
         why = conductor.stopping or "finished"
         journal.append("closed", why=why)
     outcome = Outcome(results=Results(folder.uri), why=why, fault=conductor.fault)
@@ -177,20 +178,21 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None
 
 
 def _loop(
-    sweep: Sweep, program: Program, folder: Folder, conductor: Conductor, turn: Callable[[], None]
+    sweep: Sweep, program: Program, folder: Folder, source: TrialSource, turn: Callable[[], None]
 ) -> None:
     """Ray Tune's loop, from the first trial to the last.
 
     Raises:
         RuntimeError: the loop broke; what was reported is kept.
     """
+    conductor = source.conductor
     pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(conductor.at_once)}
     try:
         with session.environment(session.QUIET | pending):
             loop(
                 program.trainable(sweep.ranks, sweep.cpus_per_rank, sweep.gpus_per_rank),
-                conductor,
-                callbacks=[Listener(conductor)],
+                source,
+                callbacks=[Listener(conductor, source.judge)],
                 stopper=Stopper(conductor),
                 filesystem=folder.filesystem,
                 folder=folder.path,

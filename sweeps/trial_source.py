@@ -9,7 +9,7 @@ upgrade changes one.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.fs
 from ray import tune
@@ -19,12 +19,10 @@ from ray.tune.experiment import Experiment, Trial
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 from ray.tune.search.search_algorithm import SearchAlgorithm
 
-from sweeps.history import TrialRecord
-from sweeps.judge import NOOP, PAUSE
+from sweeps.conductor import Conductor
+from sweeps.history import NOOP, PAUSE, TrialRecord
+from sweeps.judge import Judge
 from sweeps.rehearsal import rehearse
-
-if TYPE_CHECKING:
-    from sweeps.conductor import Conductor
 
 
 class TrialSource(SearchAlgorithm):
@@ -33,9 +31,12 @@ class TrialSource(SearchAlgorithm):
     Not a `SearchGenerator`: Ray would refuse that beside PBT, and would make up ids and lose configurations.
     """
 
-    def __init__(self, conductor: "Conductor", filesystem: pyarrow.fs.FileSystem, folder: str) -> None:
-        self.conductor = conductor
+    def __init__(
+        self, conductor: Conductor, judge: Judge, filesystem: pyarrow.fs.FileSystem, folder: str
+    ) -> None:
+        self.conductor, self.judge = conductor, judge
         self.filesystem, self.folder = filesystem, folder
+        judge.source = self
         self.live: dict[str, Trial] = {}
         self.waiting: list[Trial] = []
         self.searcher = _Pausable()
@@ -44,7 +45,7 @@ class TrialSource(SearchAlgorithm):
         """Ray's start: the specification of every trial is known, so the past can be replayed."""
         self._spec = (experiments[0] if isinstance(experiments, list) else experiments).spec
         self._parser = _make_parser()
-        rehearse(self.conductor, self)
+        rehearse(self.conductor, self.judge, self)
         self.waiting = [self._resumed(trial) for trial in self.live.values()]
         if self.conductor.copies:  # who must repeat steps does so before anybody looks at its checkpoint
             self.waiting.sort(key=lambda t: not self.conductor.history.trials[t.trial_id].behind)
@@ -132,7 +133,7 @@ class TrialSource(SearchAlgorithm):
         """A trial ended: by itself, by its scheduler, or with an error after its last retry."""
         trial = self.live.pop(trial_id)
         if error:
-            self.conductor.judge.inner.on_trial_error(self.conductor.judge.view, trial)
+            self.judge.inner.on_trial_error(self.judge.view, trial)
         self.conductor.ended(trial_id, reason(trial) if error else None, error=error, paused=result is None)
 
 
@@ -165,7 +166,7 @@ class _Controller(TuneController):
 
 def loop(
     trainable: Any,
-    conductor: "Conductor",
+    source: TrialSource,
     *,
     callbacks: Sequence[tune.Callback],
     stopper: tune.Stopper,
@@ -182,7 +183,7 @@ def loop(
 
     Args:
         trainable: class or function, with its resources.
-        conductor: with its source and judge.
+        source: of the trials, with its judge and conductor.
         stopper, callbacks: who is asked and told.
         filesystem, folder: the sweep's folder; trials are in `trials/` inside.
         retries: of a crashed trial.
@@ -203,18 +204,18 @@ def loop(
         max_failures=retries,
     )
     controller: Any = _Controller(
-        search_alg=conductor.source,
-        scheduler=conductor.judge,
+        search_alg=source,
+        scheduler=source.judge,
         stopper=experiment.stopper,
         callbacks=list(callbacks),
         trial_checkpoint_config=experiment.checkpoint_config,
         storage=experiment.storage,
         reuse_actors=True,
     )
-    conductor.source.add_configurations([experiment])
-    controller.setup_experiments(experiments=[experiment], total_num_samples=conductor.trials or 0)
+    source.add_configurations([experiment])
+    controller.setup_experiments(experiments=[experiment], total_num_samples=source.conductor.trials or 0)
     try:
-        while not controller.is_finished() and conductor.stopping is None:
+        while not controller.is_finished() and source.conductor.stopping is None:
             controller.step()
             turn()
     finally:

@@ -61,6 +61,7 @@ class Script(Program):
     """
 
     checkpoints = False
+    continues = False
     sparse = True
 
     def __init__(

@@ -258,5 +258,9 @@ def _export(arguments: argparse.Namespace) -> int:
 def _data(arguments: argparse.Namespace) -> int:
     from trainables.engine.cifar10 import convert_cifar10
 
+    if not Path(arguments.archive).is_file():
+        raise ValueError(
+            f"--from: there is no file {arguments.archive!r}; give the official cifar-10-python.tar.gz"
+        )
     print(convert_cifar10(arguments.archive, arguments.out))
     return 0

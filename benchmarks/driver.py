@@ -1,6 +1,6 @@
 """One driver process that runs many trivial trials, with Starling or with plain Tune, and says what it used.
 
-    python -m benchmarks.driver starling|tune TRIALS REPORTS [--at-once 2]
+    python -m benchmarks.driver starling|tune|tune-without-loggers TRIALS REPORTS [--at-once 2]
 
 The last line of its output is JSON: driver CPU of this process and all its threads, in s; wall clock in s;
 growth of its resident memory up to its peak, in KiB. Ray and a few trials run before, so that imports are not
@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -58,7 +60,17 @@ def plain_tune(where: Path, name: str, trials: int, reports: int, at_once: int) 
     ).fit()
 
 
-CONTENDERS: dict[str, Callable[[Path, str, int, int, int], None]] = {"starling": starling, "tune": plain_tune}
+def without_loggers(where: Path, name: str, trials: int, reports: int, at_once: int) -> None:
+    """The same, but no result is written; snapshots are."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    plain_tune(where, name, trials, reports, at_once)
+
+
+CONTENDERS: dict[str, Callable[[Path, str, int, int, int], None]] = {
+    "starling": starling,
+    "tune": plain_tune,
+    "tune-without-loggers": without_loggers,
+}
 
 
 def memory_kib(kind: str) -> int:
@@ -89,6 +101,21 @@ def measure(contender: str, trials: int, reports: int, at_once: int) -> dict[str
     finally:
         ray.shutdown()
         shutil.rmtree(where, ignore_errors=True)
+
+
+def apart(contender: str, trials: int, reports: int) -> dict[str, float]:
+    """`measure` in a process of its own, with two trials at a time.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; its output is shown.
+    """
+    command = [sys.executable, "-m", "benchmarks.driver", contender, str(trials), str(reports)]
+    quiet = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_AIR_NEW_OUTPUT": "0"}
+    done = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout, done.stderr, file=sys.stderr)
+    done.check_returncode()
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:

@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--reused", type=int, default=12, help="trials of a round with reused processes")
     parser.add_argument("--fresh", type=int, default=3, help="trials of a round of the other two")
     given = parser.parse_args()
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ |= {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_AIR_NEW_OUTPUT": "0"}  # Ray prints nothing
     where = Path(tempfile.mkdtemp(prefix="starling-bench-"))
     ways = {
         "Starling, processes reused": (starling, given.reused),

@@ -22,10 +22,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import ray
 from ray import tune
 
 from benchmarks.light import Reports
+from benchmarks.own_ray import own_ray
 from sweeps import Sweep
 
 WARM = 30  # trials
@@ -83,23 +83,16 @@ def memory_kib(kind: str) -> int:
 def measure(contender: str, trials: int, reports: int, at_once: int) -> dict[str, float]:
     """CPU, wall clock and memory of one sweep, after a short one."""
     where = Path(tempfile.mkdtemp(prefix="starling-bench-"))
-    ray.init(
-        address="local",
-        num_cpus=at_once,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    run = CONTENDERS[contender]
     try:
-        run = CONTENDERS[contender]
-        run(where, "warm", WARM, reports, at_once)
-        gc.collect()
-        before, cpu, wall = memory_kib("VmRSS"), time.process_time(), time.perf_counter()
-        run(where, "measured", trials, reports, at_once)
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        return {"cpu_s": cpu, "wall_s": wall, "memory_kib": memory_kib("VmHWM") - before}
+        with own_ray(at_once):
+            run(where, "warm", WARM, reports, at_once)
+            gc.collect()
+            before, cpu, wall = memory_kib("VmRSS"), time.process_time(), time.perf_counter()
+            run(where, "measured", trials, reports, at_once)
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            return {"cpu_s": cpu, "wall_s": wall, "memory_kib": memory_kib("VmHWM") - before}
     finally:
-        ray.shutdown()
         shutil.rmtree(where, ignore_errors=True)
 
 

@@ -6,7 +6,7 @@ default: CSV, JSON and TensorBoard files for each trial and its snapshot of the 
 switches those loggers off and keeps no result at all. CPU is of the driver's process with all threads. Every
 run is a process of its own; rounds alternate.
 
-    python -m benchmarks.driver_cost [--trials 300] [--reports 10] [--rounds 3]
+    python -m benchmarks.driver_cost [--trials 200] [--reports 10] [--rounds 2]
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from benchmarks.table import markdown, spread, verdict
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--reports", type=int, default=10, help="of a trial, beside runs with one")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     per_trial: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     per_result: dict[str, list[float]] = {name: [] for name in CONTENDERS}

@@ -4,7 +4,8 @@ The same ASHA sweep of the same light class trainable, a checkpoint after each r
 The driver is killed once the trials have made half of the steps; then the sweep is resumed and runs to its
 end. The trials write down each step themselves (`benchmarks.light.Witnessed`), so what was repeated or lost
 does not rest on anybody's own account. Plain Tune is shown with its snapshots as often as by default, and
-every half second.
+every half second. Steps are short, so that there is something to lose between two snapshots, as in a sweep
+with many trials at a time.
 
 - trials lost: begun before the kill, and not among the results in the end
 - steps repeated: (trial, iteration) trained twice
@@ -13,7 +14,7 @@ every half second.
 - rung entries: what ASHA knows at the end, of what it was told over both halves
 - first new result: from the call of resume, Ray running, to the first step that was not made before
 
-    python -m benchmarks.resume [--trials 40] [--repeats 1]
+    python -m benchmarks.resume [--trials 60] [--repeats 1]
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from benchmarks.light import Witnessed
+from benchmarks.own_ray import own_ray
 from benchmarks.table import markdown
 from sweeps import Sweep
 from sweeps import resume as resume_sweep
 from sweeps.results import Results
 
-MAX_T, STEP_S, SAFE_S = 9, 0.4, 5.0
-ASHA = {"max_t": MAX_T, "grace_period": 1, "reduction_factor": 3}
+MAX_T, STEP_S, SAFE_S = 9, 0.1, 5.0
+ASHA: dict[str, Any] = {"max_t": MAX_T, "grace_period": 1, "reduction_factor": 3}
 CONTENDERS: dict[str, dict[str, str]] = {
     "Starling": {},
     "Tune": {},
@@ -55,19 +56,19 @@ Step = tuple[float, int]
 
 def drive(contender: str, where: Path, trials: int, again: bool) -> None:
     """One driver: begin the sweep, or go on with it; then say what ASHA knows."""
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     fixed = {"reports": MAX_T, "step_s": STEP_S, "witness": str(where / "steps")}
     known = _watch_asha()
-    began = time.time()
-    if contender == "Starling":
-        if again:
-            resume_sweep(where / "sweep")
+    with own_ray(2):
+        began = time.time()
+        if contender == "Starling":
+            if again:
+                resume_sweep(where / "sweep")
+            else:
+                _sweep(where, trials, fixed).run()
+        elif again:
+            tune.Tuner.restore(str(where / "sweep"), trainable=Witnessed).fit()
         else:
-            _sweep(where, trials, fixed).run()
-    elif again:
-        tune.Tuner.restore(str(where / "sweep"), trainable=Witnessed).fit()
-    else:
-        _tuner(where, trials, fixed).fit()
+            _tuner(where, trials, fixed).fit()
     # A rung is (milestone, what each trial had there).
     rungs = sum(len(scores) for bracket in known[-1]._brackets for _, scores in bracket._rungs)
     print(json.dumps({"began": began, "rungs": rungs}))
@@ -117,7 +118,8 @@ def _watch_asha() -> list[Any]:
         known.append(self)
         add(self, controller, trial)
 
-    AsyncHyperBandScheduler.on_trial_add = noted  # type: ignore[method-assign]
+    watched: Any = AsyncHyperBandScheduler
+    watched.on_trial_add = noted
     return known
 
 
@@ -199,7 +201,7 @@ def _stored(where: Path, contender: str) -> Counter[Step]:
 def main() -> None:
     """Measure and print; or be one driver (`--drive`)."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--drive", nargs=2, metavar=("CONTENDER", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--again", action="store_true", help=argparse.SUPPRESS)

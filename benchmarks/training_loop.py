@@ -38,7 +38,7 @@ MODELS: dict[str, tuple[dict[str, Any], float]] = {
     "simple_cnn": ({"model": "simple_cnn", "batch_size": 100}, 0.85),
     "resnet": ({"model": "resnet", "width": 16, "depth": 1, "batch_size": 128}, 0.95),
 }
-RATE = {"optimizer": "momentum", "lr": 0.01}
+RATE: dict[str, Any] = {"optimizer": "momentum", "lr": 0.01}
 
 
 def engine(config: dict[str, Any], steps: int, data: Path) -> Callable[[], None]:
@@ -77,7 +77,7 @@ def by_hand(config: dict[str, Any], steps: int, data: Path, *, channels_last: bo
                 order, at = torch.randperm(len(x)), 0
             rows, at = order[at : at + size], at + size
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(x[rows]), y[rows])
+            loss: Any = F.cross_entropy(model(x[rows]), y[rows])
             loss.backward()
             optimizer.step()
             total += loss.detach()

@@ -20,10 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 import trainables
+from benchmarks.own_ray import own_ray
 from benchmarks.table import markdown, spread, verdict
 from sweeps import Sweep, journal
 
@@ -122,7 +122,7 @@ def _torch_trainer(config: dict[str, Any]) -> None:
         run_config=train.RunConfig(
             name=f"train-{time.time_ns()}",
             storage_path=tempfile.mkdtemp(prefix="starling-bench-"),
-            callbacks=[TuneReportCallback()],
+            callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # Ray's own example
         ),
     ).fit()
 
@@ -136,17 +136,18 @@ def _train_loop(config: dict[str, Any]) -> None:
     from torch.nn.functional import cross_entropy
 
     from trainables import classify
+    from trainables.engine.data import Arrays
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
     images, held_out, _ = classify._digits()
-    assert isinstance(images, classify.Arrays)
-    assert isinstance(held_out, classify.Arrays)
+    assert isinstance(images, Arrays)
+    assert isinstance(held_out, Arrays)
     model: Any = prepare_model(classify.conv(1, config["width"], 1, 0.0))
     optimizer = torch.optim.SGD(model.parameters(), lr=config["lr"])
     rank = train.get_context().get_world_rank()
     x, y = (tensor[rank * 32 : rank * 32 + 32] for tensor in images.tensors)
-    loss = cross_entropy(model(x), y)
+    loss: Any = cross_entropy(model(x), y)
     loss.backward()
     optimizer.step()
     with torch.no_grad():
@@ -174,18 +175,10 @@ def main() -> None:
     try:
         for _ in range(given.rounds):
             for way, (run, trials) in ways.items():
-                # More CPUs than the machine has: Ray Train's own actors wait for none.
-                ray.init(
-                    address="local",
-                    num_cpus=4,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                )
-                from_end, from_last = run(where, trials).gaps()
+                with own_ray(4):  # more CPUs than a machine may have: Ray Train's own actors wait for none
+                    from_end, from_last = run(where, trials).gaps()
                 end[way] += from_end
                 last[way] += from_last
-                ray.shutdown()
     finally:
         shutil.rmtree(where, ignore_errors=True)
     rows = [[way, spread(end[way]), spread(last[way])] for way in ways]

@@ -229,7 +229,8 @@ class Conductor:
             state, reason = "failed", f"it ended without ever reporting {self.metric!r}"
         self._record("ended", trial=trial_id, state=state, reason=reason)
         self.tell(record)
-        if self.max_failures is not None and self.history.states.get("failed", 0) > self.max_failures:
+        failures = self.history.states.get("failed", 0) - self.history.forgiven
+        if self.max_failures is not None and failures > self.max_failures:
             self.stop("failures")
 
     def tell(self, record: TrialRecord) -> None:

@@ -75,6 +75,7 @@ class History:
         self.unfinished: dict[str, TrialRecord] = {}
         self.states: dict[str, int] = {}
         self.extended = 0
+        self.forgiven = 0
         for event in events:
             self.fold(event)
 
@@ -113,6 +114,8 @@ class History:
             record.saved.clear()
         elif kind == "extended":
             self.extended += event["trials"]
+        elif kind == "closed" and event["why"] == "failures":  # whoever resumes has seen to their cause
+            self.forgiven = self.states.get("failed", 0)
 
     def _copy(self, copied: Mapping[str, Any]) -> None:
         record = self.trials[copied["trial"]]

@@ -7,6 +7,7 @@ checkpoints, then new suggestions. Private names of Ray are used only here, in `
 upgrade changes one.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,20 @@ def reason(trial: Trial) -> str:
     except (OSError, TypeError):
         return "its worker ended without a word"
     lines = [line.rstrip() for line in text.strip().splitlines() if line.strip(" ^~")]
-    return "\n".join(lines[-12:])
+    return "\n".join(_without_rays_frames(lines)[-12:])
+
+
+def _without_rays_frames(lines: Sequence[str]) -> list[str]:
+    """A traceback's lines without those that only say how Ray came to call the user's."""
+    kept, rays = [], False
+    for line in lines:
+        if line.lstrip().startswith('File "'):
+            rays = f"{os.sep}ray{os.sep}" in line
+        elif not line.startswith(" "):
+            rays = False
+        if not rays:
+            kept.append(line)
+    return kept
 
 
 class _Controller(TuneController):

@@ -114,7 +114,10 @@ def test_a_sweep_cannot_be_changed() -> None:
             {"trainable": "classify", "metric": "val_acc"},
             "metric: classify never reports 'val_acc'; did you mean",
         ),
-        ({"trainable": "classify", "metric": None, "space": {"lrr": 1}, "mode": None}, "classify has no hyperparameter 'lrr'"),
+        (
+            {"trainable": "classify", "metric": None, "space": {"lrr": 1}, "mode": None},
+            "classify has no hyperparameter 'lrr'",
+        ),
         (
             {"trainable": "classify", "metric": "val_loss", "space": {"lrr": tune.uniform(0, 1)}},
             "no hyperparameter 'lrr'",

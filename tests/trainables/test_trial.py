@@ -19,6 +19,7 @@ from trainables import registry
 from trainables.classify import Classify
 from trainables.engine import checkpoint
 from trainables.engine.ddp import TrialFailed
+from trainables.engine.trial import environment
 
 pytestmark = pytest.mark.usefixtures("small_ray")
 SMALL = {"width": 8, "batch_size": 64, "report_every": 4}
@@ -189,6 +190,15 @@ def test_a_strangers_task_and_function_run_from_a_folder_outside_the_repository(
         timeout=120,
     )
     assert "task True True\nfunction 7\n" in answer.stdout, answer.stdout + answer.stderr
+
+
+def test_folders_named_by_the_environment_reach_a_rank_as_absolute_paths(outside):
+    given = {"STARLING_DATA": "data", "STARLING_CACHE": "/cache", "STARLING_WORD": "data", "HOME": "x"}
+    assert environment(given) == {
+        "STARLING_DATA": str(outside / "data"),
+        "STARLING_CACHE": "/cache",
+        "STARLING_WORD": "data",
+    }
 
 
 @pytest.mark.slow

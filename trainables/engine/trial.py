@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -11,6 +12,8 @@ from ray.util.placement_group import get_current_placement_group
 
 from trainables.engine import checkpoint
 from trainables.engine.ddp import Crew, Plan, TrialFailed
+
+FOLDERS = frozenset({"STARLING_DATA", "STARLING_CACHE"})
 
 
 class Trial(tune.Trainable):
@@ -124,5 +127,12 @@ def trial_class(plan: Plan) -> type[Trial]:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those variables of the driver that ranks on other machines need as well."""
-    return {name: value for name, value in variables.items() if name.startswith("STARLING_")}
+    """Those variables of the driver that ranks on other machines need as well.
+
+    Paths become absolute: a rank may run in another folder than the driver.
+    """
+    return {
+        name: os.path.abspath(os.path.expanduser(value)) if name in FOLDERS and value else value
+        for name, value in variables.items()
+        if name.startswith("STARLING_")
+    }

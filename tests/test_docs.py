@@ -12,6 +12,8 @@ and, except the README's, a finished `results/quickstart`. What is not done as w
 | `pip install ...`              | its files exist                                                           |
 | `optuna-dashboard FILE`        | Optuna opens FILE                                                         |
 | a sweep outside of the README  | `starling check`; `pytest -m slow` runs it                                |
+
+(Longer than most: the rules, and the tables of the documents against those of the code.)
 """
 
 import io

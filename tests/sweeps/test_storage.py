@@ -1,8 +1,6 @@
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -18,38 +16,6 @@ from sweeps.manifest import Manifest, write_manifest
 from sweeps.results import Results
 from sweeps.storage import open_folder, without_secrets
 from sweeps.tables import Tables
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    """An S3 server on loopback; yields host:port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("s3") / "log").open("w")
-    server = subprocess.Popen(
-        [sys.executable, "-c", f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"],
-        stdout=log,
-        stderr=log,
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "AKIATESTING")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-store-me")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        for _ in range(100):
-            try:
-                request = urllib.request.Request(f"http://127.0.0.1:{port}/bucket", method="PUT")
-                urllib.request.urlopen(request, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    server.terminate()
-    server.wait(10)
-    log.close()
 
 
 @pytest.fixture(params=["local", "file", "memory", "s3", "fsspec"])

@@ -5,7 +5,7 @@ and, except the README's, a finished `results/quickstart`. What is not done as w
 
 | written                        | done                                                                      |
 |--------------------------------|---------------------------------------------------------------------------|
-| a sweep                        | two trials at most of two reports at most, on one rank                    |
+| a sweep                        | two trials at most, one after the other, of two reports at most, one rank |
 | `--extend N`, `extend=N`       | one further trial                                                         |
 | a block that begins `# NAME`   | is that file; Python compiled, YAML checked; a command after it runs it   |
 | `make TARGET`                  | `make -n TARGET`                                                          |
@@ -78,25 +78,19 @@ def archive(path):
 def small():
     """A Ray of two CPUs, and sweeps made small, for the whole module."""
     start, restart = sweeps.run.start, sweeps.run.restart
+
+    def start_small(sweep):
+        few = {"trials": min(sweep.trials or 2, 2), "max_iterations": min(sweep.max_iterations or 2, 2)}
+        return start(sweep.override(**few, ranks=1, max_concurrent=1))
+
+    def restart_small(path, extend=0, **rest):
+        return restart(path, extend=min(extend, 1), **rest)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         patch.setenv("WANDB_MODE", "offline")
-        patch.setattr(
-            sweeps.run,
-            "start",
-            lambda sweep: start(
-                sweep.override(
-                    trials=min(sweep.trials or 2, 2),
-                    max_iterations=min(sweep.max_iterations or 2, 2),
-                    ranks=1,
-                )
-            ),
-        )
-        patch.setattr(
-            sweeps.run,
-            "restart",
-            lambda path, extend=0, **rest: restart(path, extend=min(extend, 1), **rest),
-        )
+        patch.setattr(sweeps.run, "start", start_small)
+        patch.setattr(sweeps.run, "restart", restart_small)
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         yield
         ray.shutdown()

@@ -16,6 +16,7 @@ and, except the README's, a finished `results/quickstart`. What is not done as w
 (Longer than most: the rules, and the tables of the documents against those of the code.)
 """
 
+import dataclasses
 import io
 import os
 import pickle
@@ -38,7 +39,7 @@ from optuna.storages.journal import JournalFileBackend
 
 import search_algs
 import sweeps.run
-from sweeps import cli, journal, schedulers
+from sweeps import Sweep, cli, journal, schedulers
 from sweeps.metrics_table import KEY
 from sweeps.trials_table import trials_schema
 
@@ -290,6 +291,14 @@ def test_every_event_that_the_code_writes_is_documented():
     source = "".join(file.read_text() for file in (ROOT / "sweeps").glob("*.py"))
     written = set(re.findall(r'(?:_record|journal\.append)\(\s*"(\w+)"', source))
     assert written == set(events_table())
+
+
+def test_every_field_of_a_sweep_is_documented():
+    table = text_of("sweep-files.md").partition("\n## Fields\n")[2].partition("\n## ")[0]
+    documented = [
+        word for row in re.findall(r"^\| (`.*?) \|", table, re.M) for word in row.strip("`").split("`, `")
+    ]
+    assert sorted(documented) == sorted(f.name for f in dataclasses.fields(Sweep) if f.init)
 
 
 def test_the_readme_names_every_command():

@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None, *, sweep: "Sweep | None" = None) -> 
     arguments = _parser().parse_args(argv)
     try:
         code = arguments.command(arguments, **({"sweep": sweep} if sweep is not None else {}))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before the first trial, or a second time while the sweep was closing
+        print("starling: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `starling ls | head`
         sys.stderr.close()

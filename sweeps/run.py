@@ -134,11 +134,20 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None
     program = sweep.program()
     assert program is not None, "preflight refuses a sweep without a trainable"
     console = Console(sweep, folder, quiet=sweep.quiet)
+    conductor: Conductor | None = None
+
+    def interrupt() -> None:
+        if conductor is None:
+            raise KeyboardInterrupt
+        conductor.stop("interrupted")
+        console.interrupted()
+
     with contextlib.ExitStack() as stack:
         stack.callback(console.close)
         searcher, scheduler = _searcher(sweep), _scheduler(sweep, program)
         console.starting()
         stack.enter_context(session.running_ray(sweep))
+        stack.enter_context(session.signals(interrupt))
         if sweep.address is not None:
             _refuse(preflight(sweep, ray.cluster_resources()), "on this cluster")
         if spec is not None:
@@ -163,13 +172,7 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None
         )
         judge = Judge(scheduler, conductor, folder.path)
         source = TrialSource(conductor, judge, folder.filesystem, folder.path)
-
-        def interrupt() -> None:
-            conductor.stop("interrupted")
-            console.interrupted()
-
-        with session.signals(interrupt):
-            _loop(sweep, program, folder, source, _clock(conductor, console, sweep.time_budget_s))
+        _loop(sweep, program, folder, source, _clock(conductor, console, sweep.time_budget_s))
         why = conductor.stopping or "finished"
         journal.append("closed", why=why)
     outcome = Outcome(results=Results(folder.uri), why=why, fault=conductor.fault)

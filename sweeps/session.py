@@ -33,13 +33,17 @@ def running_ray(sweep: Sweep) -> Iterator[None]:
         yield
         return
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    with environment(QUIET):
-        if sweep.address is None:
-            ray.init(address="local", include_dashboard=False, **common)
-            _keep_token_private()
-        else:
-            _connect(sweep.address, common)
+    signalled: list[bool] = []
     try:
+        # A signal would be lost in Ray's callbacks, or leave half a Ray: it waits until Ray has started.
+        with environment(QUIET), signals(lambda: signalled.append(True)):
+            if sweep.address is None:
+                ray.init(address="local", include_dashboard=False, **common)
+                _keep_token_private()
+            else:
+                _connect(sweep.address, common)
+        if signalled:
+            raise KeyboardInterrupt
         yield
     finally:
         ray.shutdown()

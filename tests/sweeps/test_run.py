@@ -335,6 +335,18 @@ def test_ctrl_c_ends_within_seconds_says_what_to_type_and_resume_completes(outsi
     each_once("results/c")
 
 
+def test_ctrl_c_while_ray_starts_leaves_no_process_and_no_file(outside, command):
+    (outside / "slow.py").write_text(SLOW)
+    ran = command("run", "slow.py", "--name", "early")
+    ran.until(lambda: "starting Ray" in ran.output)
+    time.sleep(0.5)
+    ran.interrupt()
+    assert ran.wait(120) == 130
+    assert "Traceback" not in ran.output
+    assert ran.gone() == []
+    assert not Path("results").exists()
+
+
 def test_kill_9_of_the_driver_loses_nothing_and_resume_finishes_every_trial(outside, command, starling):
     (outside / "digits.py").write_text(DIGITS)
     ran = command("run", "digits.py", "--name", "k", "--ranks", "2")

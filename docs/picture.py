@@ -20,7 +20,7 @@ from sweeps.console import Console
 from sweeps.history import spread
 from sweeps.run import Outcome
 
-COLUMNS = 136
+COLUMNS = 142
 FONT = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 

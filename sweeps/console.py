@@ -72,10 +72,10 @@ class Console:
         if state == "failed":
             self._failure(trial, reason or "without a reason")
             return
-        star = ""
+        star = " " * 5
         if value is not None and self._better(value):
             self.best, star = (value, trial), " [bold]best[/]"
-        shown = f"{self.sweep.metrics[0]} {value:.5g}" if value is not None else ""
+        shown = f"{self.sweep.metrics[0]} {value:<8.5g}" if value is not None else ""
         words = " ".join(f"{name}={_short(v)}" for name, v in _leaves(config) if name in self.searched)
         self._say(f"{trial}  {MARKS[state]}  {iterations:>4} it  {shown}{star}  [dim]{words}[/]")
 

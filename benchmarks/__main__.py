@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.table import machine
+from benchmarks.table import busy, machine
 
 NAMES = ("trial_start", "training_loop", "data_path", "driver_cost", "scale", "resume", "results_store")
 README = Path(__file__).with_name("README.md")
@@ -20,7 +20,7 @@ README = Path(__file__).with_name("README.md")
 
 def run(name: str) -> str | None:
     """Run one benchmark, showing its output; its section of the README, None if it failed."""
-    before, began = machine(), time.monotonic()
+    before, began = busy(), time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", f"benchmarks.{name}"], stdout=subprocess.PIPE, text=True
     )
@@ -32,7 +32,8 @@ def run(name: str) -> str | None:
     if process.wait():
         return None
     day = datetime.now(UTC).strftime("%Y-%m-%d")
-    what = f"`python -m benchmarks {name}`, {day}, {time.monotonic() - began:.0f} s, {before} before"
+    what = f"`python -m benchmarks {name}`, {day}, {time.monotonic() - began:.0f} s, {machine()}"
+    what += f"; load {busy()} after and {before} before"
     return f"{what}\n\n{''.join(lines).strip()}\n"
 
 

@@ -29,7 +29,7 @@ def spread(values: Sequence[float], unit: str = "") -> str:
 
 
 def machine() -> str:
-    """Cores, processor, versions and how busy it is: numbers of a busy machine are worth less."""
+    """Cores, processor and versions."""
     from importlib.metadata import version
 
     model = platform.machine()
@@ -38,5 +38,10 @@ def machine() -> str:
             model = line.partition(":")[2].strip()
             break
     kits = ", ".join(f"{name} {version(name)}" for name in ("ray", "torch"))
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{os.cpu_count()} cores ({model}), Python {platform.python_version()}, {kits}; load {load}"
+    return f"{os.cpu_count()} cores ({model}), Python {platform.python_version()}, {kits}"
+
+
+def busy() -> str:
+    """Processes that wanted to run over the last minute and the last five: on a busy machine times are worth
+    less."""
+    return "{:.1f} ({:.1f})".format(*os.getloadavg()[:2])

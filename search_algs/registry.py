@@ -85,6 +85,7 @@ def _files() -> dict[str, str]:
 
 
 def _argument_docs(doc: str) -> dict[str, str]:
-    """The lines `name: text` of a docstring's Args section."""
+    """The entries `name: text` of a docstring's Args section, each text on one line."""
     section = inspect.cleandoc(doc).partition("Args:")[2].split("\n\n")[0]
-    return dict(re.findall(r"^\s{4}(\w+): (.+)$", section, flags=re.MULTILINE))
+    found = re.findall(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)$", section, flags=re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}

@@ -43,8 +43,14 @@ class Summary:
 
 
 def list_sweeps(storage: str | os.PathLike[str] | Folder) -> list[Summary]:
-    """All sweeps in a storage folder, the newest last; of a sweep's own folder just that one."""
+    """All sweeps in a storage folder, the newest last; of a sweep's own folder just that one.
+
+    Raises:
+        ValueError: there is no such folder on this machine.
+    """
     folder = open_folder(storage)
+    if folder.local is not None and not folder.local.is_dir():
+        raise ValueError(f"there is no storage {os.fspath(folder.local)!r}; a sweep's --storage makes one")
     folders = [folder] if folder.exists("manifest.json") else [folder.child(name) for name in folder.names()]
     found = [summary(child) for child in folders if child is folder or child.exists("manifest.json")]
     return sorted(found, key=lambda s: s.when or datetime.max.replace(tzinfo=UTC))

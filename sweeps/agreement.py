@@ -65,6 +65,11 @@ def objectives(
             f"scheduler: {scheduler} pauses or copies trials, and {program.name} has no checkpoints; "
             "take asha, median or fifo."
         )
+    if sweep.max_concurrent is not None and scheduler in schedulers.GATHERING:
+        problems.append(
+            f"max_concurrent: has no effect with {scheduler}, whose trials wait for one another and take "
+            "turns; leave it out, and give a trial more cpus_per_rank to have fewer at a time."
+        )
     if len(metrics) > 1:
         able = [name for name in search_algs.names() if search_algs.load(name).several_objectives]
         if search is not None and search not in able:

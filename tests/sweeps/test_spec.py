@@ -96,6 +96,7 @@ def test_a_sweep_cannot_be_changed() -> None:
             {"trainable": {"program": "train.py"}, "scheduler": "pbt"},
             "scheduler: pbt pauses or copies trials, and train has no checkpoints",
         ),
+        ({"scheduler": "pbt", "max_concurrent": 2}, "max_concurrent: has no effect with pbt"),
         ({"space": 3}, "space: is 3; it must map"),
         ({"space": {"lr": tune.uniform(1, 0)}}, "space: lr: the lower bound 1 is above the upper bound 0"),
         ({"space": {"m": when("opt", "sgd", 1)}}, "space: m: when('opt', ...): there is no parameter 'opt'"),

@@ -4,8 +4,8 @@
     tpe
 
 Cost: half a minute on 2 quiet CPU cores (measured; under 3 minutes on busy ones), 1 GiB of memory; no
-download, no GPU. The best trial reaches 0.99 of the held-out images; ASHA ends 15 of the 24 trials after 1 or 3
-of the 9 epochs.
+download, no GPU. The best trial reaches 0.99 of the held-out images; ASHA ends 15 of the 24 trials after 1 or
+3 of the 9 epochs.
 """
 
 from ray import tune

@@ -134,16 +134,16 @@ class Conductor:
 
     # -- what happens ------------------------------------------------------------------------------
 
-    def fault_of(self, trial_id: str, result: Mapping[str, Any]) -> str | None:
-        """Why this report cannot stand, in a sentence; None if it can. A trainable may report a `fault`."""
-        if isinstance(result.get("fault"), str):
-            return str(result["fault"])
+    def fault_of(self, metrics: Mapping[str, Any]) -> str | None:
+        """Why a report (see `measured`) cannot stand; None if it can. A trainable may report a `fault`."""
+        if isinstance(metrics.get("fault"), str):
+            return str(metrics["fault"])
         for name in self.metrics:
-            value = result.get(name)
+            value = metrics.get(name)
             if value is None:
                 if self.sparse:
                     continue
-                known = sorted(k for k in result if k not in RAYS_OWN and k != "time_total_s")
+                known = sorted(metrics.keys() - {"time_total_s"})
                 return f"its report lacks the metric {name!r}; {allowed(name, known)}"
             if not isinstance(value, int | float) or not math.isfinite(value):
                 return f"its metric {name} is {value}"
@@ -167,12 +167,8 @@ class Conductor:
         iteration = result["training_iteration"]
         if iteration <= record.iteration:
             return
-        metrics = {
-            key: value
-            for key, value in flat(result).items()
-            if key not in RAYS_OWN and not key.startswith("config/") and _plain(value)
-        }
-        fault = self.fault_of(trial_id, metrics)
+        metrics = measured(result)
+        fault = self.fault_of(metrics)
         metrics.pop("fault", None)
         self._record(
             "reported",
@@ -259,10 +255,14 @@ class Conductor:
                 output.fold(one)
 
 
-def flat(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A Ray result with nested values under `a/b` names."""
-    return dict(flatten_dict(dict(result), prevent_delimiter=True))
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, int | float | str | bool) or hasattr(value, "item")
+def measured(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A Ray result without Ray's own keys: nested values as `a/b`, NumPy's and torch's as Python's."""
+    found = {}
+    for key, value in flatten_dict(dict(result), prevent_delimiter=True).items():
+        if key in RAYS_OWN or key.startswith("config/"):
+            continue
+        if getattr(value, "size", None) == 1 or getattr(value, "ndim", None) == 0:
+            value = value.item()
+        if isinstance(value, int | float | str | bool):
+            found[key] = value
+    return found

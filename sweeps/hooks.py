@@ -5,7 +5,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from sweeps.conductor import Conductor, flat
+from sweeps.conductor import Conductor, measured
 from sweeps.judge import Judge
 from sweeps.trial_source import reason
 
@@ -20,7 +20,7 @@ class Stopper(tune.Stopper):
         """Whether this trial ends with this report."""
         longest = self.conductor.max_iterations
         full = longest is not None and result["training_iteration"] >= longest
-        return full or self.conductor.fault_of(trial_id, flat(result)) is not None
+        return full or self.conductor.fault_of(measured(result)) is not None
 
     def stop_all(self) -> bool:
         """Whether the sweep ends."""

@@ -21,10 +21,10 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from sweeps.journal import Journal
-from sweeps.manifest import Manifest, write_manifest
 from sweeps.results import Results
-from sweeps.storage import open_folder
-from sweeps.tables import Tables
+from sweeps.store.manifest import Manifest, write_manifest
+from sweeps.store.storage import open_folder
+from sweeps.store.tables import Tables
 
 PARAMETERS = {f"p{i}": "double" for i in range(5)} | {"optimizer": "string"}
 DISTRIBUTIONS: dict[str, BaseDistribution] = {f"p{i}": FloatDistribution(0, 1) for i in range(5)}

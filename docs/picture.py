@@ -17,7 +17,7 @@ from rich.console import Console as Terminal
 
 from sweeps import Results, Sweep, journal
 from sweeps.console import Console
-from sweeps.history import spread
+from sweeps.loop.history import spread
 from sweeps.run import Outcome
 
 COLUMNS = 142

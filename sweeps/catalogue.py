@@ -9,7 +9,7 @@ from typing import Any
 
 from sweeps import journal
 from sweeps.results import Results
-from sweeps.storage import Folder, open_folder
+from sweeps.store.storage import Folder, open_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

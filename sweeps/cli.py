@@ -180,7 +180,7 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _overridden(arguments: argparse.Namespace, sweep: "Sweep | None", **more: Any) -> "Sweep":
-    from sweeps import options, sweep_file
+    from sweeps.files import options, sweep_file
 
     fields = {key: getattr(arguments, key, None) for key in FIELDS}
     fixed = options.assignments(arguments.set)
@@ -224,7 +224,7 @@ def _print_outcome(outcome: "Outcome", as_json: bool) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from sweeps import plan
+    from sweeps.checks import plan
 
     described = plan.describe(_overridden(arguments, None))
     print(json.dumps(described, default=str) if arguments.json else plan.text(described))

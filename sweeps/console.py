@@ -13,10 +13,10 @@ from rich.live import Live
 from rich.text import Text
 
 from sweeps.spec import Sweep
-from sweeps.storage import Folder, without_secrets
+from sweeps.store.storage import Folder, without_secrets
 
 if TYPE_CHECKING:
-    from sweeps.conductor import Conductor
+    from sweeps.loop.conductor import Conductor
     from sweeps.run import Outcome
 
 REDRAW_S, REPEAT_S = 0.25, 30.0

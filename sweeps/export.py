@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sweeps.results import Results
 from sweeps.spelling import allowed
-from sweeps.storage import Folder, open_folder
+from sweeps.store.storage import Folder, open_folder
 
 FORMATS = {"csv": ".csv", "parquet": ".parquet", "optuna": ".journal"}
 

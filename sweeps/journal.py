@@ -2,7 +2,7 @@
 
 `journal/000001.jsonl, 000002.jsonl, ...`: one JSON object a line, `{"n": 17, "t": 1790000000.1, "event":
 "reported", ...}`, n counting from 1 over all segments, t in seconds since 1970 (encoding of values:
-`sweeps.lines`). A segment is sealed at about 4 MiB. An appended event is with the operating system when
+`sweeps.store.lines`). A segment is sealed at about 4 MiB. An appended event is with the operating system when
 `append` returns, so that kill -9 of the driver loses nothing; it is on the disk (or, for a store such as S3,
 in the store) about two seconds later, so that the loss of the machine loses no more than that. A line that
 was being written at a crash is cut when the journal is opened again.
@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sweeps import lines
-from sweeps.lease import DEAD_S, FileLock, Lease, SweepInUse, is_locked, lease_age, read_lease
-from sweeps.mirror import Mirror, spool_id, spool_of
-from sweeps.storage import Folder, open_folder
+from sweeps.store import lines
+from sweeps.store.lease import DEAD_S, FileLock, Lease, SweepInUse, is_locked, lease_age, read_lease
+from sweeps.store.mirror import Mirror, spool_id, spool_of
+from sweeps.store.storage import Folder, open_folder
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 FSYNC_S = 1.0
@@ -55,7 +55,7 @@ class Journal:
         """Open a sweep's journal for appending, after what is there; a new one where there is none.
 
         Args:
-            where: the sweep's folder, any path or URI of `sweeps.storage`; the journal is in `journal/`
+            where: the sweep's folder, any path or URI of `sweeps.store.storage`; the journal is in `journal/`
             inside.
 
         Raises:

@@ -9,7 +9,7 @@ from rich.table import Table
 from sweeps.catalogue import list_sweeps, summary
 from sweeps.console import ENDS
 from sweeps.results import Results
-from sweeps.storage import open_folder
+from sweeps.store.storage import open_folder
 
 
 def print_sweeps(storage: str, *, as_json: bool) -> int:

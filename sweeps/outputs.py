@@ -4,16 +4,16 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sweeps.conductor import Output
 from sweeps.console import Console
-from sweeps.history import spread
 from sweeps.journal import Journal
-from sweeps.manifest import Manifest, write_manifest
-from sweeps.mirror import spool_of
+from sweeps.loop.conductor import Output
+from sweeps.loop.history import spread
 from sweeps.spec import SpecError, Sweep
-from sweeps.storage import Folder
-from sweeps.study import distribution
-from sweeps.tables import Tables
+from sweeps.store.manifest import Manifest, write_manifest
+from sweeps.store.mirror import spool_of
+from sweeps.store.storage import Folder
+from sweeps.store.study import distribution
+from sweeps.store.tables import Tables
 from sweeps.tracking import Tracker
 from sweeps.wandb_runs import WandbRuns
 

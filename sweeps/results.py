@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from sweeps import lines
-from sweeps.manifest import Manifest, read_manifest
-from sweeps.metrics_table import KEY
-from sweeps.storage import Folder, open_folder
-from sweeps.trials_table import trials_schema
+from sweeps.store import lines
+from sweeps.store.manifest import Manifest, read_manifest
+from sweeps.store.metrics_table import KEY
+from sweeps.store.storage import Folder, open_folder
+from sweeps.store.trials_table import trials_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +133,7 @@ class Results:
         return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)  # no thread outlives us
 
     def to_arrow(self) -> pa.Table:
-        """The trials table (schema: `sweeps.trials_table`)."""
+        """The trials table (schema: `sweeps.store.trials_table`)."""
         return self._table
 
     def to_pandas(self) -> pd.DataFrame:
@@ -141,7 +141,7 @@ class Results:
         return self._table.to_pandas()
 
     def metrics(self, trial: str | None = None) -> pa.Table:
-        """Every report (schema: `sweeps.metrics_table`), of all trials or of one, in the order of arrival."""
+        """Every report (schema: `store.metrics_table`), of all trials or of one, in the order of arrival."""
         folder = self.folder.child("metrics")
         parts = [folder.at(name) for name in folder.names() if name.endswith(".parquet")]
         if not parts:

@@ -16,17 +16,19 @@ from ray.tune.schedulers import TrialScheduler
 import search_algs
 from search_algs import AskTell
 from sweeps import journal as journals
-from sweeps import outputs, schedulers, session, sweep_file
-from sweeps.conductor import Conductor
+from sweeps import outputs, schedulers
+from sweeps.checks.preflight import preflight
 from sweeps.console import Console
-from sweeps.hooks import Listener, Stopper
+from sweeps.files import sweep_file
 from sweeps.journal import Journal
-from sweeps.judge import Judge
-from sweeps.preflight import preflight
+from sweeps.loop import session
+from sweeps.loop.conductor import Conductor
+from sweeps.loop.hooks import Listener, Stopper
+from sweeps.loop.judge import Judge
+from sweeps.loop.trial_source import TrialSource, loop
 from sweeps.results import Results
 from sweeps.spec import SpecError, Sweep
-from sweeps.storage import Folder, open_folder
-from sweeps.trial_source import TrialSource, loop
+from sweeps.store.storage import Folder, open_folder
 from trainables import Program
 
 SPEC = "spec.yaml"

@@ -184,7 +184,9 @@ def build(
     if name == "fifo":
         return FIFOScheduler()
     if name in COPYING:
-        from sweeps import copying  # Ray's PB2 imports scikit-learn, a second that other sweeps need not wait
+        from sweeps.loop import (
+            copying,  # Ray's PB2 imports scikit-learn, a second that other sweeps need not wait
+        )
 
         return copying.build(name, space, mutable, **common, **values)
     kinds: dict[str, type[TrialScheduler]] = {

@@ -5,7 +5,7 @@
 
 A `Sweep` is checked when it is made: every mistake at once, each naming its key (`SpecError.problems`). What
 depends on the machine (free CPUs, a writable storage, data files) is checked before a run by
-`sweeps.preflight`. The YAML form is in `sweeps.sweep_file`.
+`sweeps.checks.preflight`. The YAML form is in `sweeps.files.sweep_file`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sweeps import options
+from sweeps.files import options
 from sweeps.spelling import allowed
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Sweep:
     """How often one trial starts again (from its last checkpoint) after it crashed."""
 
     storage: str = "results"
-    """Where sweeps are kept: a folder, or any URI of `sweeps.storage`. The sweep gets a folder in it."""
+    """Where sweeps are kept: a folder, or any URI of `store.storage`. The sweep gets a folder in it."""
 
     name: str | None = None
     """The sweep's folder in `storage`; None: made from the trainable and the time."""
@@ -124,7 +124,7 @@ class Sweep:
     _warnings: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        from sweeps import validation  # the checks know this class
+        from sweeps.checks import validation  # the checks know this class
 
         problems, filled = validation.examine(self)
         if problems:
@@ -193,14 +193,14 @@ class Sweep:
             ValueError: No such trainable; names the nearest.
         """
         if self._program is None and self.trainable is not None:
-            from sweeps.trainable_reference import load_program
+            from sweeps.files.trainable_reference import load_program
 
             object.__setattr__(self, "_program", load_program(self.trainable))
         return self._program
 
     def to_yaml(self) -> str:
-        """The sweep in the YAML of `sweeps.sweep_file`."""
-        from sweeps.sweep_file import dump
+        """The sweep in the YAML of `sweeps.files.sweep_file`."""
+        from sweeps.files.sweep_file import dump
 
         return dump(self)
 
@@ -211,7 +211,7 @@ class Sweep:
         Raises:
             SpecError: It holds what no file can; names it.
         """
-        from sweeps.sweep_file import parse
+        from sweeps.files.sweep_file import parse
 
         return parse(text)
 
@@ -219,7 +219,7 @@ class Sweep:
 
     def problems(self) -> list[str]:
         """What keeps this sweep from running on this machine, a sentence each; empty if nothing does."""
-        from sweeps.preflight import preflight
+        from sweeps.checks.preflight import preflight
 
         return preflight(self)
 
@@ -242,7 +242,7 @@ class Sweep:
             raise SpecError(unknown)
         changes = {key: value for key, value in fields.items() if value is not None}
         if set:
-            from sweeps.pinning import pinned
+            from sweeps.files.pinning import pinned
 
             space, fixed = pinned(changes.get("space", self.space), changes.get("fixed", self.fixed), set)
             changes |= {"space": space, "fixed": fixed}
@@ -258,7 +258,7 @@ class Sweep:
         Raises:
             SpecError: It cannot run here; nothing was started.
         """
-        from sweeps.python_file import caught
+        from sweeps.files.python_file import caught
 
         caught(self)
         from sweeps.run import run
@@ -272,7 +272,7 @@ class Sweep:
         `starling run FILE --trials 8` does.
         """
         from sweeps import cli
-        from sweeps.python_file import caught
+        from sweeps.files.python_file import caught
 
         caught(self)
         given = sys.argv[1:] if argv is None else list(argv)

@@ -41,8 +41,8 @@ from optuna.storages.journal import JournalFileBackend
 import search_algs
 import sweeps.run
 from sweeps import Sweep, cli, journal, schedulers
-from sweeps.metrics_table import KEY
-from sweeps.trials_table import trials_schema
+from sweeps.store.metrics_table import KEY
+from sweeps.store.trials_table import trials_schema
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sweeps import journal as module
-from sweeps import lines
 from sweeps.journal import Journal, exists, is_running, read
-from sweeps.lease import SweepInUse
+from sweeps.store import lines
+from sweeps.store.lease import SweepInUse
 
 FORKER = """
 import os, sys

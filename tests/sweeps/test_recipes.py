@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeps import cli, plan, sweep_file
+from sweeps import cli
+from sweeps.checks import plan
+from sweeps.files import sweep_file
 from sweeps.results import Results
 
 FOLDER = Path(cli.__file__).parent / "recipes"

@@ -10,10 +10,10 @@ import pytest
 from sweeps.catalogue import list_sweeps
 from sweeps.export import export
 from sweeps.journal import Journal
-from sweeps.manifest import Manifest, environment, git_state, read_manifest, write_manifest
 from sweeps.results import Results
-from sweeps.storage import open_folder
-from sweeps.tables import Tables
+from sweeps.store.manifest import Manifest, environment, git_state, read_manifest, write_manifest
+from sweeps.store.storage import open_folder
+from sweeps.store.tables import Tables
 
 
 def sweep(path, trials, metric="loss", mode="min", parameters=None, closed=True, total=None):

@@ -6,7 +6,8 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandForBOHB
 
 from search_algs.space import Space, when
-from sweeps import copying, schedulers
+from sweeps import schedulers
+from sweeps.loop import copying
 
 
 def build(name, space=None, *, max_iterations=9, mutable=None, **given):

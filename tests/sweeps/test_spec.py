@@ -246,7 +246,7 @@ def test_what_this_machine_lacks_is_said_before_a_run_not_at_birth(tmp_path: Any
 
 
 def test_a_cluster_counts_with_its_own_resources(tmp_path: Any) -> None:
-    from sweeps.preflight import preflight
+    from sweeps.checks.preflight import preflight
 
     big = sweep(
         trainable="classify",

@@ -1,0 +1,1 @@
+"""What is checked of a sweep before anything starts, every problem at once, and the plan shown then."""

@@ -1,0 +1,81 @@
+"""What a sweep needs of the place where it runs: a trainable, enough CPUs and GPUs, a storage it can write,
+its data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sweeps.checks.agreement import corners
+
+if TYPE_CHECKING:
+    from sweeps.spec import Sweep
+
+
+def preflight(sweep: Sweep, resources: Mapping[str, float] | None = None) -> list[str]:
+    """What keeps a sweep from running here, a sentence each; empty if nothing does.
+
+    Args:
+        resources: `CPU` and `GPU` of the cluster, once it is known. None: those of this machine, or with an
+            `address` no check of them.
+    """
+    if sweep.trainable is None:
+        return [
+            "trainable: is not named; give --trainable NAME, or for a script the key `program: train.py`."
+        ]
+    problems = _resources(sweep, resources)
+    problems += _storage(sweep.storage)
+    if not sweep.metrics:
+        problems.append(
+            "metric: is missing, and the trainable has none of its own; name the reported value to improve, "
+            "and its mode."
+        )
+    program = sweep.program()
+    if program is not None:
+        # The trainable knows best what its hyperparameters may be, and whether its data is there.
+        found = [text for config in corners(sweep.search_space()) for text in program.check(config)]
+        once = {
+            text.partition(" is ")[0]: text for text in reversed(found)
+        }  # one value too large says enough
+        problems += [f"{program.name}: {text}" for text in reversed(once.values())]
+        try:
+            program.trainable(sweep.ranks, sweep.cpus_per_rank, sweep.gpus_per_rank)
+        except ValueError as error:
+            problems.append(f"{program.name}: {error}")
+    return problems
+
+
+def _resources(sweep: Sweep, resources: Mapping[str, float] | None) -> list[str]:
+    place = "the cluster"
+    if resources is None:
+        if sweep.address is not None:
+            return []
+        place = "this machine"
+        resources = {"CPU": os.cpu_count() or 1, "GPU": _gpus() if sweep.gpus_per_rank else 0}
+    problems = []
+    for kind, key in (("CPU", "cpus_per_rank"), ("GPU", "gpus_per_rank")):
+        each = getattr(sweep, key)
+        needed, there = sweep.ranks * each, resources.get(kind, 0)
+        if needed > there:
+            problems.append(
+                f"ranks: one trial takes ranks * {key} = {sweep.ranks} * {each:g} = {needed:g} {kind}s, and "
+                f"{place} has {there:g}; lower ranks or {key}, or name a larger cluster with address."
+            )
+    return problems
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _storage(uri: str) -> list[str]:
+    from sweeps.store import storage
+
+    try:
+        storage.open_folder(uri).check_writable()
+    except (ValueError, OSError) as error:
+        return [str(error)]
+    return []

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two rank processes and Ray share the machine: one thread of BLAS each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help sweep test test-slow check bench clean
+.PHONY: help sweep test test-slow check bench bench-search clean
 
 help:
 	@echo "make sweep      install into $(VENV) and run the quickstart sweep to its end"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-slow  the long tests"
 	@echo "make check      ruff, mypy (strict), import-linter"
 	@echo "make bench      the benchmarks, side by side with what a user would pick instead"
+	@echo "make bench-search  the arena: the search algorithms, side by side with others'"
 
 # The stamps stand for "installed as these two files say".
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -24,6 +25,10 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,s3,dashboard]'
+	@touch $@
+
+$(VENV)/.arena: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[arena]'
 	@touch $@
 
 sweep: $(VENV)/.run
@@ -39,6 +44,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-search: $(VENV)/.arena
+	for suite in lcbench lcbench-100 asha-4 asha-1 synthetic; do \
+	  $(BIN)/python -m benchmarks.arena $$suite && $(BIN)/python -m benchmarks.arena $$suite --table; done
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray.tune.search import Searcher
 
+from search_algs.models.rungs import TRUSTED
 from search_algs.space import Conditional, Space
 from search_algs.space.nearest import nearest
 
@@ -82,6 +83,8 @@ class AskTell(Searcher):
     """Whether results matter to it; if not, it needs no metric."""
     attempts: ClassVar[int] = 32
     """Points asked for before one that no constraint forbids is drawn at random."""
+    watches: ClassVar[bool] = False
+    """Whether `watch` is told how trials stand before their end."""
     reads: ClassVar[tuple[str, ...]] = ()
     """Beginnings of further result keys that `tell` gets in `extra`, e.g. ("hypergrad/",)."""
 
@@ -154,6 +157,9 @@ class AskTell(Searcher):
         """Suggestion `number` gave these finite losses (one a metric, to minimise); `extra` has what `reads`
         names."""
 
+    def watch(self, number: int, iteration: int, losses: tuple[float, ...]) -> None:
+        """Suggestion `number` runs and stands at these finite losses, deep enough to trust (`TRUSTED`)."""
+
     def lost(self, number: int) -> None:
         """Suggestion `number` will give no result."""
 
@@ -197,29 +203,31 @@ class AskTell(Searcher):
         return config
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: values before the end mislead (the gate)."""
+        """Nothing for most algorithms: values before the end mislead (the gate).
+
+        Those that watch are told from `TRUSTED` of `max_t` on; without `max_t` nobody knows how deep that is.
+        """
+        trial = self._trials.get(trial_id)
+        if not self.watches or self.max_t is None or trial is None or not trial.open:
+            return
+        iteration = result.get(self.time_attr, 0)
+        losses = self._finite(result)
+        if losses is not None and iteration >= TRUSTED * self.max_t:
+            self._watch(trial_id, int(iteration), losses)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell the algorithm, or lose the trial if it failed, has no finite metric or ended before the
         gate."""
-        trial = self._trials.get(trial_id)
-        if trial is None or not trial.open:
-            return
-        losses = self._losses(result) if result and not error else None
-        if losses is None:
+        if not result or error:
             self.lose(trial_id)
             return
-        assert result is not None
-        found = (
-            {name: _float(value) for name, value in result.items() if name.startswith(self.reads)}
-            if self.reads
-            else {}
-        )
-        extra = {name: value for name, value in found.items() if value is not None}
-        self._tell(trial_id, losses, extra)
-
+        self.on_trial_result(trial_id, result)
+        if self._shallow(result):
+            self.lose(trial_id)
+        else:
+            self.conclude(trial_id, result)
     def save(self, checkpoint_path: str) -> None:
         """Write the events so far as JSON."""
         state: dict[str, Any] = {
@@ -266,6 +274,21 @@ class AskTell(Searcher):
             trial.open = False
             self._events.append(["lose", trial_id])
             self.lost(trial.number)
+
+    def conclude(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """The trial ended as it should, however early: a user's own goal may end it before the gate."""
+        trial = self._trials.get(trial_id)
+        if trial is None or not trial.open:
+            return
+        losses = self._finite(result)
+        if losses is None:
+            self.lose(trial_id)
+            return
+        extra = {}
+        if self.reads:
+            found = {name: _float(value) for name, value in result.items() if name.startswith(self.reads)}
+            extra = {name: value for name, value in found.items() if value is not None}
+        self._tell(trial_id, losses, extra)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -329,6 +352,8 @@ class AskTell(Searcher):
                     self._issue(trial_id, unit, np.array(self.space.active(unit), dtype=bool), memo)
                 case "tell":
                     self._tell(trial_id, tuple(rest[0]), rest[1])
+                case "watch":
+                    self._watch(trial_id, rest[0], tuple(rest[1]))
                 case "lose":
                     self.lose(trial_id)
 
@@ -355,6 +380,10 @@ class AskTell(Searcher):
         self._trials[trial_id] = _Trial(number, unit, memo)
         self._events.append(["suggest", trial_id, unit.tolist(), memo])
 
+    def _watch(self, trial_id: str, iteration: int, losses: tuple[float, ...]) -> None:
+        self._events.append(["watch", trial_id, iteration, list(losses)])
+        self.watch(self._trials[trial_id].number, iteration, losses)
+
     def _tell(self, trial_id: str, losses: tuple[float, ...], extra: dict[str, float]) -> None:
         trial = self._trials[trial_id]
         trial.open = False
@@ -363,17 +392,19 @@ class AskTell(Searcher):
             trial.number, trial.unit, np.array(self.space.active(trial.unit), dtype=bool), losses, extra
         )
 
-    def _losses(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
-        """The losses to minimise; None where one is missing or not finite, or the trial ended before the
-        gate."""
-        if self.max_t is not None:
-            if self.time_attr not in result:
-                raise ValueError(
-                    f"results have no {self.time_attr!r}, "
-                    f"by which max_t is measured{nearest(self.time_attr, result)}"
-                )
-            if result[self.time_attr] < self.max_t / 2:
-                return None
+    def _shallow(self, result: Mapping[str, Any]) -> bool:
+        """Whether the trial ended before the gate."""
+        if self.max_t is None:
+            return False
+        if self.time_attr not in result:
+            raise ValueError(
+                f"results have no {self.time_attr!r}, "
+                f"by which max_t is measured{nearest(self.time_attr, result)}"
+            )
+        return bool(result[self.time_attr] < self.max_t / 2)
+
+    def _finite(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
+        """The losses to minimise; None where one is missing or not finite."""
         losses: list[float] = []
         for metric, mode in zip(self._metrics, self._modes, strict=False):
             value = _float(_look_up(result, metric))

@@ -146,8 +146,14 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None
 
     with contextlib.ExitStack() as stack:
         stack.callback(console.close)
-        searcher, scheduler = _searcher(sweep), _scheduler(sweep, program)
+        searcher, scheduler = _searcher(sweep, program), _scheduler(sweep, program)
         console.starting()
+        name, full = sweep.scheduler_choice[0], _full_training(sweep, program)
+        if searcher.learns and name in schedulers.STOPPING and full is None:
+            console.warn(
+                f"nobody says how long a full training is, so that no trial that {name} stops counts as a "
+                "result for the search; set max_iterations, and those that got halfway will"
+            )
         stack.enter_context(session.running_ray(sweep))
         stack.enter_context(session.signals(interrupt))
         if sweep.address is not None:
@@ -156,14 +162,13 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None
             folder.put(SPEC, spec.encode())
         journal = stack.enter_context(_opened(folder))
         _begin(journal, extend)
-        name, given = sweep.scheduler_choice
         conductor = Conductor(
             journal=journal,
             searcher=searcher,
             metrics=sweep.metrics,
             trials=sweep.trials,
             max_iterations=sweep.max_iterations,
-            full_training=schedulers.full_training(name, given, _length(sweep, program)),
+            full_training=full,
             at_once=_at_once(sweep),
             seed=sweep.seed,
             copies=name in schedulers.COPYING,
@@ -232,6 +237,11 @@ def _length(sweep: Sweep, program: Program) -> int | None:
     return sweep.max_iterations or program.reports(sweep.fixed)
 
 
+def _full_training(sweep: Sweep, program: Program) -> int | None:
+    """Reports after which no scheduler stops a trial any more; None if none does, or nobody knows."""
+    return schedulers.full_training(*sweep.scheduler_choice, _length(sweep, program))
+
+
 def _at_once(sweep: Sweep) -> int:
     """How many trials may hold or wait for a worker."""
     if sweep.scheduler_choice[0] in schedulers.GATHERING:
@@ -240,12 +250,13 @@ def _at_once(sweep: Sweep) -> int:
     return min(sweep.max_concurrent or fits, fits)
 
 
-def _searcher(sweep: Sweep) -> AskTell:
+def _searcher(sweep: Sweep, program: Program) -> AskTell:
     if isinstance(sweep.search, AskTell):
         searcher = sweep.search
     else:
         name, given = sweep.search_choice
         shared: dict[str, Any] = {"seed": sweep.seed, "constraints": tuple(sweep.constraints)}
+        shared["max_t"] = _full_training(sweep, program)
         searcher = search_algs.build(name, **(shared | given))
     several = len(sweep.metrics) > 1
     metric: Any = list(sweep.metrics) if several else sweep.metrics[0]

@@ -73,6 +73,8 @@ _FACTORS = (
     lambda v: isinstance(v, list | tuple) and len(v) == 2 and all(_number(f) and f > 0 for f in v),
 )
 
+STOPPING = frozenset({"asha", "hyperband", "bohb", "median"})
+"""Those that end trials before their time."""
 _TABLE: dict[str, dict[str, Parameter]] = {
     "fifo": {},
     "asha": {
@@ -143,10 +145,13 @@ def problems(name: str, given: Mapping[str, Any]) -> list[str]:
 
 
 def full_training(name: str, given: Mapping[str, Any], max_iterations: int | None) -> int | None:
-    """Reports of a full training as the scheduler sees it (its max_t); None if it has no such notion."""
-    if "max_t" not in _TABLE[name]:
+    """Reports of a full training as the scheduler sees it: its max_t, else the trials' own length.
+
+    None if that is unknown, and for schedulers that stop no trial.
+    """
+    if name not in STOPPING:
         return None
-    own = _value(name, given, "max_t")
+    own = _value(name, given, "max_t") if "max_t" in _TABLE[name] else None
     return int(own) if own is not None else max_iterations
 
 

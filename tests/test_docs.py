@@ -294,7 +294,7 @@ def test_the_tables_columns_are_documented_as_they_are():
 
 
 def test_every_event_that_the_code_writes_is_documented():
-    source = "".join(file.read_text() for file in (ROOT / "sweeps").glob("*.py"))
+    source = "".join(file.read_text() for file in (ROOT / "sweeps").rglob("*.py"))
     written = set(re.findall(r'(?:_record|journal\.append)\(\s*"(\w+)"', source))
     assert written == set(events_table())
 

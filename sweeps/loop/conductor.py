@@ -182,6 +182,7 @@ class Conductor:
             **({"fault": fault} if fault else {}),
             **({"rows": record.rows + (self.metric in metrics)} if self.sparse else {}),
         )
+        self.pass_on(record)
         self.metric_seen = self.metric_seen or self.metric in metrics
         if fault is not None and not self.metric_seen:
             self.fault = f"trial {trial_id}: {fault}"
@@ -229,6 +230,13 @@ class Conductor:
         if self.max_failures is not None and failures > self.max_failures:
             self.stop("failures")
 
+    def pass_on(self, record: TrialRecord) -> None:
+        """The search algorithm hears the report just folded, if it tells of the trial's own configuration."""
+        if record.fault is None and not record.copies:
+            self.searcher.on_trial_result(
+                record.id, {**record.metrics, "training_iteration": record.iteration}
+            )
+
     def tell(self, record: TrialRecord) -> None:
         """Tell the search algorithm of an ended trial, or that it gave no result.
 
@@ -239,9 +247,7 @@ class Conductor:
         if record.state == "failed" or record.copies or shallow:
             self.searcher.lose(record.id)
         else:
-            self.searcher.on_trial_complete(
-                record.id, result={**record.metrics, "training_iteration": record.iteration}
-            )
+            self.searcher.conclude(record.id, {**record.metrics, "training_iteration": record.iteration})
 
     def stop(self, why: str) -> None:
         """End the sweep; trials that run now stay unfinished, for a resume."""

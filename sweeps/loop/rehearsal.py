@@ -105,6 +105,7 @@ def _replay_report(
         for other in judge.view.get_trials():
             other.config = configs.get(other.trial_id, other.config)
     conductor.history.fold(event)
+    conductor.pass_on(record)
     for copied in spread(event):
         source.live[copied["trial"]].set_config(copied["config"])
         source.live[copied["trial"]].set_status(Trial.PAUSED)

@@ -7,14 +7,26 @@ from search_algs import AskTell, build, load, names, parameters
 
 
 def test_the_files_are_the_names():
-    assert {"random", "grid", "sobol", "optuna", "tpe", "gp", "cmaes", "nsga2"} <= set(names())
+    assert set(names()) == {
+        "random",
+        "grid",
+        "sobol",
+        "optuna",
+        "tpe",
+        "gp",
+        "cmaes",
+        "nsga2",
+        "pso",
+        "bayesian",
+    }
     assert load("random").__name__ == load("random_search").__name__ == "RandomSearch"
     assert all(issubclass(load(name), AskTell) for name in names())
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(
-        ValueError, match=r"no search algorithm 'cmae'; did you mean 'cmaes'\? Known: 'cmaes', 'gp'"
+        ValueError,
+        match=r"no search algorithm 'cmae'; did you mean 'cmaes'\? Known: 'bayesian', 'cmaes', 'gp'",
     ):
         load("cmae")
 

@@ -51,7 +51,9 @@ def test_max_t_comes_from_the_sweep_unless_it_is_given():
     assert build("asha", max_iterations=9)._max_t == 9
     assert build("asha", max_iterations=9, max_t=27)._max_t == 27
     assert schedulers.full_training("asha", {"max_t": 27}, 9) == 27
-    assert schedulers.full_training("fifo", {}, 9) is None
+    assert schedulers.full_training("median", {}, 9) == 9
+    assert schedulers.full_training("median", {}, None) is None
+    assert schedulers.full_training("fifo", {}, 9) is None  # it stops nobody
     assert isinstance(build("bohb"), HyperBandForBOHB)
     assert isinstance(build("asha"), AsyncHyperBandScheduler)
 

@@ -142,7 +142,8 @@ class AskTell(Searcher):
 
         Args:
             number: counts from 0.
-            unit, active: the point as its configuration encodes it.
+            unit, active: the point as its configuration encodes it; if `rejected` came last, another than
+                the one asked for.
             memo: None for a new point. For a replayed one what this method returned then; {} where that is
                 not known.
 
@@ -162,6 +163,10 @@ class AskTell(Searcher):
 
     def lost(self, number: int) -> None:
         """Suggestion `number` will give no result."""
+
+    def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
+        """An earlier search found these losses there. False: of no use; the point is to be tried again."""
+        return False
 
     @property
     def total(self) -> int | None:
@@ -257,6 +262,31 @@ class AskTell(Searcher):
 
     # What Starling's sweeps call beyond Ray.
 
+    def learn(
+        self,
+        config: Mapping[str, Any],
+        result: Mapping[str, Any] | None = None,
+        unknown: Sequence[str] = (),
+    ) -> None:
+        """Know a configuration from an earlier search; best ones first, before the first suggestion.
+
+        Args:
+            config: of this space; `space.repair` makes one of another space fit.
+            result: with this search's metrics, where they mean the same as here. Without it, and for
+                algorithms that cannot use another's results, the configuration is suggested at the start.
+            unknown: parameters whose values in `config` are guesses: nothing is learned of those.
+
+        Raises:
+            ValueError: the configuration does not fit the space or its constraints, or suggestions were made.
+        """
+        self._begin()
+        if self._trials:
+            raise ValueError("learn() comes before the first suggestion")
+        if broken := self.space.violated(config):
+            raise ValueError(f"the configuration {dict(config)} breaks {', '.join(broken)}")
+        unit, _ = self.space.encode(config)
+        self._learn(unit, self._finite(result) if result is not None else None, list(unknown))
+
     def memo(self, trial_id: str) -> dict[str, Any] | None:
         """What `recall` needs of a suggestion beside its configuration (JSON)."""
         return self._trials[trial_id].memo if trial_id in self._trials else None
@@ -312,6 +342,7 @@ class AskTell(Searcher):
     def _reset(self) -> None:
         self._trials: dict[str, _Trial] = {}
         self._events: list[list[Any]] = []
+        self._again: list[Unit] = []  # of earlier searches: suggestion i is _again[i] while there are any
         self._begun = False
 
     def _begin(self) -> None:
@@ -352,6 +383,9 @@ class AskTell(Searcher):
                     self._issue(trial_id, unit, np.array(self.space.active(unit), dtype=bool), memo)
                 case "tell":
                     self._tell(trial_id, tuple(rest[0]), rest[1])
+                case "learn":
+                    losses = None if rest[1] is None else tuple(rest[1])
+                    self._learn(np.array(rest[0], dtype=float), losses, rest[2])
                 case "watch":
                     self._watch(trial_id, rest[0], tuple(rest[1]))
                 case "lose":
@@ -368,9 +402,11 @@ class AskTell(Searcher):
             if unit is None:
                 return None
             config = self.space.decode(unit)
-            if not self.space.violated(config):
+            if not self.space.violated(config) and number >= len(self._again):
                 return config
             self.rejected(number)
+            if number < len(self._again):
+                return self.space.decode(self._again[number])
         return self.space.decode(self.space.sample(np.random.default_rng([self.seed, number, self.attempts])))
 
     def _issue(self, trial_id: str, unit: Unit, active: Active, memo: dict[str, Any] | None) -> None:
@@ -379,6 +415,13 @@ class AskTell(Searcher):
         memo = kept if memo is None else (memo or None)
         self._trials[trial_id] = _Trial(number, unit, memo)
         self._events.append(["suggest", trial_id, unit.tolist(), memo])
+
+    def _learn(self, unit: Unit, losses: tuple[float, ...] | None, unknown: list[str]) -> None:
+        self._events.append(["learn", "", unit.tolist(), None if losses is None else list(losses), unknown])
+        active = np.array(self.space.active(unit), dtype=bool)
+        active &= [name not in unknown for name in self.space.names]
+        if self.learns and (losses is None or not self.learned(unit, active, losses)):
+            self._again.append(unit)
 
     def _watch(self, trial_id: str, iteration: int, losses: tuple[float, ...]) -> None:
         self._events.append(["watch", trial_id, iteration, list(losses)])

@@ -1,4 +1,5 @@
-"""Bayesian search: a Gaussian process, asked for the point of greatest expected improvement, never waiting.
+"""Bayesian search: a Gaussian process, asked for the point of greatest expected improvement, never waiting
+(Jones et al. 1998; log improvement: Ament et al. 2023; running trials: Ginsbourger et al. 2010).
 
 After a start of Sobol points (Owen-scrambled) each suggestion
 
@@ -132,6 +133,15 @@ class Bayesian(AskTell):
         if number in self._curves:
             self._results[number] = math.nan
             self._ended += 1
+
+    def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
+        """A result like any other, numbered from -1 downwards."""
+        number = -1 - len(self._results)
+        self._points[number], self._results[number] = unit, losses[0]
+        self._deep += 1
+        self._ended += 1
+        self._tried.add(unit.tobytes())
+        return True
 
     def _data(self) -> tuple[list[int], Array]:
         """The results to fit, by number, and their losses; stopped trials at what they would have reached."""

@@ -37,6 +37,8 @@ INSTEAD = {
     "BruteForceSampler": "grid",
     "PartialFixedSampler": "a constant in the space",
 }
+LOOK_AT_ALL = frozenset({"TPESampler", "GPSampler"})
+"""Those that model every trial of the study; evolution strategies know their own generations only."""
 ONE_SEQUENCE = frozenset({"QMCSampler"})  # its seed belongs to the sequence, not to the point
 
 
@@ -95,10 +97,7 @@ class OptunaSampler(AskTell):
 
     def ask(self, number: int, rng: np.random.Generator) -> Unit:
         """What a fresh sampler suggests."""
-        if number != self._asked:
-            self._asked, self._failed = number, 0
-            self._storage.study_attrs = {}
-        self._storage.trial_attrs = {}
+        self._turn(number)
         unit = [0.5] * len(self.space)
         with quiet():
             self._study.sampler = self._fresh(int(rng.integers(2**31 - 1)))
@@ -108,9 +107,15 @@ class OptunaSampler(AskTell):
                     unit[i] = self._parameters[i].suggest(self._open)
         return np.array(unit, dtype=float)
 
+    def skip(self, number: int) -> None:
+        """The point of this suggestion is not Optuna's."""
+        self._turn(number)
+        self._open = None
+
     def rejected(self, number: int) -> None:
-        """For Optuna the trial failed."""
-        assert self._open is not None
+        """For Optuna the trial failed, if it knew of it."""
+        if self._open is None:
+            return
         with quiet():
             self._study.tell(self._open, state=TrialState.FAIL)
         self._open = None
@@ -163,6 +168,27 @@ class OptunaSampler(AskTell):
         """The trial failed: Optuna's samplers leave it out."""
         with quiet():
             self._study.tell(self._trials_of.pop(number), state=TrialState.FAIL)
+
+    def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
+        """A complete trial in the study, for samplers that look at all of them."""
+        if self._class is None or self._class.__name__ not in LOOK_AT_ALL:
+            return False
+        used = [(p, u) for p, u, there in zip(self._parameters, unit.tolist(), active, strict=True) if there]
+        self._study.add_trial(
+            create_trial(
+                values=list(losses),
+                params={p.name: p.param(u) for p, u in used},
+                distributions={p.name: p.distribution for p, _ in used},
+            )
+        )
+        return True
+
+    def _turn(self, number: int) -> None:
+        """Begin a suggestion, or ask for it once more."""
+        if number != self._asked:
+            self._asked, self._failed = number, 0
+            self._storage.study_attrs = {}
+        self._storage.trial_attrs = {}
 
     def _fresh(self, seed: int) -> BaseSampler:
         if self._class is None:

@@ -1,6 +1,5 @@
-"""Particle swarm without generations: whoever is free flies on.
-
-Kennedy & Eberhart 1995; with inertia: Shi & Eberhart 1998, eq. 1; the constants: Clerc & Kennedy 2002.
+"""Particle swarm without generations: whoever is free flies on (Kennedy & Eberhart 1995; with inertia: Shi &
+Eberhart 1998, eq. 1; its constants: Clerc & Kennedy 2002).
 
     x    position of a particle, in the unit cube          W    inertia
     v    velocity: its last move, as really made           C1   pull of its own best point b
@@ -38,6 +37,8 @@ OWN, LEADERS = 0.40, 0.45
 TRIES = 10
 """Moves drawn until one is new; after that each coordinate is drawn anew with chance `SHAKE`."""
 SHAKE = 0.3
+LEARNED = 1 << 20
+"""Marks random draws that belong to no suggestion."""
 SAME = 1e-9
 """What a continuous coordinate may lose by the way through its value."""
 CHOICES = {
@@ -188,6 +189,17 @@ class Pso(AskTell):
             self._end_generation()
         else:
             self._resting.append(who)
+
+    def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
+        """A resting particle, for the first `swarm_size` of them; at random where nothing is known."""
+        if len(self._swarm) < self._size:
+            rng = np.random.default_rng([self.seed, len(self._swarm), LEARNED])
+            unit = np.where(active, unit, rng.random(len(unit)))
+            self._resting.append(len(self._swarm))
+            self._swarm.append(Particle(unit, np.zeros(len(unit))))
+            self._arrive(len(self._swarm) - 1, unit, active, losses[0])
+            self._back += 1
+        return True
 
     def _next(self) -> int | None:
         """The particle that moves: a resting one, a new one (numbered by the swarm's length), or none yet."""

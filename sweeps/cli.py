@@ -41,6 +41,7 @@ FIELDS = (
         "wandb",
         "address",
     ),
+    "warm_start",
     "quiet",
 )
 """Options of `run` that are fields of `Sweep`."""
@@ -167,6 +168,7 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
     add("--storage", metavar="URI", help="where sweeps are kept")
     add("--name", help="the sweep's folder in the storage")
     add("--seed", type=int)
+    add("--warm-start", nargs="+", metavar="PATH", help="earlier sweeps that the search learns from")
     add("--wandb", metavar="[ENTITY/]PROJECT", help="log every trial to Weights & Biases")
     add(
         "--set",

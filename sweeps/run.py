@@ -6,7 +6,7 @@ checked sweep -> its folder -> Ray -> conductor (journal, searcher, scheduler, o
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from sweeps.checks.preflight import preflight
 from sweeps.console import Console
 from sweeps.files import sweep_file
 from sweeps.journal import Journal
-from sweeps.loop import session
+from sweeps.loop import session, warm_start
 from sweeps.loop.conductor import Conductor
 from sweeps.loop.hooks import Listener, Stopper
 from sweeps.loop.judge import Judge
@@ -84,6 +84,7 @@ def start(sweep: Sweep) -> Outcome:
     _refuse(preflight(sweep))
     if sweep.name is None:
         sweep = sweep.override(name=_new_name(sweep))
+    _refuse(warm_start.problems(sweep))
     folder = open_folder(sweep.storage).child(str(sweep.name))
     if journals.exists(folder):
         raise SpecError(
@@ -162,6 +163,11 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None
             folder.put(SPEC, spec.encode())
         journal = stack.enter_context(_opened(folder))
         _begin(journal, extend)
+        begun = {event["event"] for event in journal.events()} & {"learned", "suggested"}
+        if sweep.warm_start and not begun:
+            earlier, left_out = warm_start.earlier(sweep, full or _length(sweep, program))
+            journal.append("learned", trials=earlier)  # so that a resume needs the earlier sweeps no more
+            console.warn(_warmed(earlier, left_out))
         conductor = Conductor(
             journal=journal,
             searcher=searcher,
@@ -235,6 +241,15 @@ def _opened(folder: Folder) -> Journal:
 def _length(sweep: Sweep, program: Program) -> int | None:
     """Reports of a full training: the sweep's word, else the trainable's."""
     return sweep.max_iterations or program.reports(sweep.fixed)
+
+
+def _warmed(earlier: Sequence[Mapping[str, Any]], left_out: int) -> str:
+    """What a warm start found, in a sentence."""
+    counting = sum(one["result"] is not None for one in earlier)
+    text = f"warm start: {counting} earlier results count here"
+    if again := len(earlier) - counting:
+        text += f"; {again} configurations with another budget or other constants are tried again"
+    return text + (f"; {left_out} trials lie outside today's ranges" if left_out else "")
 
 
 def _full_training(sweep: Sweep, program: Program) -> int | None:

@@ -117,6 +117,9 @@ class Sweep:
     address: str | None = None
     """A running Ray cluster (`"auto"`, `"ray://host:10001"`); None: one of its own on this machine."""
 
+    warm_start: Sequence[str] = ()
+    """Folders of earlier sweeps that the search learns from (`sweeps.loop.warm_start` says how)."""
+
     quiet: bool = False
     """Print nothing but errors."""
 

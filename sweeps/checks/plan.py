@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,11 @@ def describe(sweep: Sweep) -> dict[str, Any]:
         "configurations": space.size,
         "constants": {name: value for name, value in space.constants.items()},
         "constraints": list(sweep.constraints),
-        "search": {"name": search, "parameters": _search_parameters(sweep, search) | given_search},
+        "search": {
+            "name": search,
+            "parameters": _search_parameters(sweep, search) | given_search,
+            **_search_docs(sweep, search),
+        },
         "scheduler": {
             "name": scheduler,
             "parameters": _scheduler_parameters(sweep, scheduler) | given_scheduler,
@@ -65,6 +71,17 @@ def _search_parameters(sweep: Sweep, name: str) -> dict[str, Any]:
     return {key: parameter.default for key, parameter in search_algs.parameters(name).items()}
 
 
+def _search_docs(sweep: Sweep, name: str) -> dict[str, Any]:
+    """What the algorithm is, with its source, and what each of its parameters means."""
+    import search_algs
+
+    if not isinstance(sweep.search, str | Mapping):
+        return {}
+    module = sys.modules[search_algs.load(name).__module__]
+    about = " ".join((module.__doc__ or "").strip().split("\n\n")[0].split())
+    return {"about": about, "docs": {k: p.doc for k, p in search_algs.parameters(name).items()}}
+
+
 def _scheduler_parameters(sweep: Sweep, name: str) -> dict[str, Any]:
     from sweeps import schedulers
 
@@ -85,7 +102,7 @@ def text(plan: Mapping[str, Any]) -> str:
         ("sweep", plan["name"] or "named after its trainable and the time"),
         ("trainable", plan["trainable"] or "not named yet"),
         ("improves", _objective(plan)),
-        ("search", _call(plan["search"])),
+        ("search", plan["search"]["name"]),
         ("scheduler", _call(plan["scheduler"])),
         ("trials", _trials(plan)),
         ("each trial", f"{resources['ranks']} rank{'s' * (resources['ranks'] > 1)} of {each}"),
@@ -102,6 +119,7 @@ def text(plan: Mapping[str, Any]) -> str:
     parameters += [(name, f"{value!r}, fixed") for name, value in plan["constants"].items()]
     width = max((len(name) for name, _ in parameters), default=0)
     lines += ["", "parameters"] + [f"  {name:<{width}}  {domain}" for name, domain in parameters]
+    lines += _explained(plan["search"])
     if plan["constraints"]:
         lines += ["", "constraints"] + [f"  {one}" for one in plan["constraints"]]
     for key, title in (("warnings", "note"), ("obstacles", "cannot run here")):
@@ -117,6 +135,20 @@ def _objective(plan: Mapping[str, Any]) -> str:
     pairs = [(metric, mode)] if isinstance(metric, str) else list(zip(metric, mode, strict=True))
     words = ", ".join(f"{name} ({way})" for name, way in pairs)
     return words + (f", until {plan['target']:g}" if plan["target"] is not None else "")
+
+
+def _explained(search: Mapping[str, Any]) -> list[str]:
+    """The search algorithm, its source, and every parameter with its value and meaning."""
+    if "about" not in search:
+        return []
+    width = max((len(f"{key}={value}") for key, value in search["parameters"].items()), default=0)
+    about = textwrap.wrap(search["about"], 108, initial_indent="  ", subsequent_indent="  ")
+    lines = ["", f"search {search['name']}", *about]
+    for key, value in search["parameters"].items():
+        doc = textwrap.wrap(search["docs"].get(key, ""), max(40, 104 - width)) or [""]
+        lines.append(f"  {f'{key}={value}':<{width}}  {doc[0]}".rstrip())
+        lines += [" " * (width + 4) + more for more in doc[1:]]
+    return lines
 
 
 def _call(part: Mapping[str, Any]) -> str:

@@ -24,6 +24,8 @@ def examine(sweep: Any) -> tuple[list[str], dict[str, Any]]:
     problems = _plain(sweep)
     program = _program(sweep, problems)
     search = _search(sweep, problems)
+    if search == "bohb" and sweep.scheduler == "fifo":
+        object.__setattr__(sweep, "scheduler", "bohb")  # HyperBand is the other half of it
     scheduler = _scheduler(sweep, problems)
     space = _space(sweep, problems)
     filled = objectives(sweep, program, search, scheduler, problems)
@@ -102,6 +104,8 @@ def _plain(sweep: Any) -> list[str]:
             f"gpus_per_rank: is {gpus} with {ranks} ranks; a fraction below 1 is for one rank only, "
             "as NCCL refuses two ranks on one device. Take a whole number, or ranks=1."
         )
+    if isinstance(sweep.warm_start, str) or not all(isinstance(one, str) for one in sweep.warm_start):
+        problems.append(f"warm_start: is {sweep.warm_start!r}; it must be a list of sweeps' folders.")
     if sweep.time_budget is not None:
         problems += _of(lambda: options.seconds(sweep.time_budget), "time_budget")
     return problems

@@ -97,6 +97,11 @@ class Conductor:
         self.history.fold(event)
         self.searcher.recall(event["trial"], event["config"], event["memo"])
 
+    def learn(self, event: Mapping[str, Any]) -> None:
+        """The search algorithm learns of earlier sweeps' trials."""
+        for one in event["trials"]:
+            self.searcher.learn(one["config"], one["result"], one["unknown"])
+
     # -- what the trial source asks ----------------------------------------------------------------
 
     @property

@@ -75,6 +75,8 @@ def rehearse(conductor: Conductor, judge: Judge, source: "TrialSource") -> None:
             conductor.recall(event)
             record = conductor.history.trials[event["trial"]]
             judge.add(record, source.make(record))
+        elif kind == "learned":
+            conductor.learn(event)
         elif kind == "reported":
             _replay_report(conductor, judge, source, event)
         elif kind == "ended":

@@ -206,6 +206,25 @@ class TestContract:
         searcher.on_trial_complete("0", {"loss": 1.0})
         assert told == [(0, (-1.0,))]
 
+    def test_what_an_earlier_search_found_is_used_or_tried_again_and_survives_a_restore(self, name, tmp_path):
+        known = [make(name, seed=9).space.sample(np.random.default_rng(i)) for i in range(4)]
+        searcher, again = make(name), make(name)
+        configs = [searcher.space.decode(unit) for unit in known]
+        for i, config in enumerate(configs):
+            searcher.learn(config, {"loss": 1.0 - i} if i < 3 else None, ["lr"] if i == 2 else [])
+        first = searcher.suggest("0")
+        if searcher.learns:  # what counts as no result comes first; so do all, where results are of no use
+            assert first in (configs[0], configs[3])
+        with pytest.raises(ValueError, match="before the first suggestion"):
+            searcher.learn(configs[0])
+        searcher.save(str(tmp_path / "state"))
+        again.restore(str(tmp_path / "state"))
+        assert upcoming(again, 2) == upcoming(searcher, 2)
+
+    def test_an_earlier_configuration_that_does_not_fit_is_refused(self, name):
+        with pytest.raises(ValueError, match=r"breaks deep.n < 7|has no|none of its values"):
+            make(name).learn(make(name).space.decode(np.full(len(make(name).space), 0.999)))
+
     def test_several_objectives_are_served_or_refused_with_who_can(self, name):
         searcher = make(name, metric=["loss", "acc"], mode=["min", "max"], space=space(name))
         if not searcher.several_objectives:

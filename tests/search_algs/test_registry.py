@@ -18,6 +18,7 @@ def test_the_files_are_the_names():
         "nsga2",
         "pso",
         "bayesian",
+        "bohb",
     }
     assert load("random").__name__ == load("random_search").__name__ == "RandomSearch"
     assert all(issubclass(load(name), AskTell) for name in names())
@@ -26,7 +27,7 @@ def test_the_files_are_the_names():
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(
         ValueError,
-        match=r"no search algorithm 'cmae'; did you mean 'cmaes'\? Known: 'bayesian', 'cmaes', 'gp'",
+        match=r"no search algorithm 'cmae'; did you mean 'cmaes'\? Known: 'bayesian', 'bohb', 'cmaes'",
     ):
         load("cmae")
 

@@ -1,0 +1,118 @@
+"""Optimisers as pure functions: (parameters, gradients, state, settings) -> (parameters, state).
+
+Written for differentiation: every setting is a tensor, and nothing is done in place. `weight_decay` is one
+number or one for each parameter tensor (layer groups). A step's settings come from `Run.settings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Tensors = tuple[Tensor, ...]
+Settings = Mapping[str, Tensor]
+"""What an update reads: `lr`, `weight_decay`, `momentum`, ...; shape () or, for weight decay, (tensors,)."""
+
+
+class Update(Protocol):
+    """One optimiser."""
+
+    def start(self, params: Tensors) -> Tensors:
+        """Its state before the first step."""
+        ...
+
+    def __call__(
+        self, params: Tensors, grads: Tensors, state: Tensors, settings: Settings, step: int
+    ) -> tuple[Tensors, Tensors]:
+        """Parameters and state after step number `step`, which counts from 0."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sgd:
+    """Gradient descent with momentum (Polyak 1964), as torch.optim.SGD: v <- momentum v + g + wd theta."""
+
+    def start(self, params: Tensors) -> Tensors:
+        """Velocities of zero."""
+        return tuple(torch.zeros_like(p) for p in params)
+
+    def __call__(
+        self, params: Tensors, grads: Tensors, state: Tensors, settings: Settings, step: int
+    ) -> tuple[Tensors, Tensors]:
+        """theta <- theta - lr v."""
+        momentum, decay = settings["momentum"], _each(settings["weight_decay"], params)
+        velocity = tuple(
+            momentum * v + g + w * p for p, g, v, w in zip(params, grads, state, decay, strict=True)
+        )
+        return tuple(p - settings["lr"] * v for p, v in zip(params, velocity, strict=True)), velocity
+
+
+@dataclass(frozen=True, slots=True)
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), as torch.optim.AdamW.
+
+    The square root has an infinite slope at 0, where a gradient was always 0; `eps` is added inside it as
+    eps^2, which changes a step by less than eps / |g|.
+    """
+
+    eps: float = 1e-8
+
+    def start(self, params: Tensors) -> Tensors:
+        """First and second moments of zero."""
+        return tuple(torch.zeros_like(p) for p in (*params, *params))
+
+    def __call__(
+        self, params: Tensors, grads: Tensors, state: Tensors, settings: Settings, step: int
+    ) -> tuple[Tensors, Tensors]:
+        """theta <- theta (1 - lr wd) - lr m_hat / sqrt(v_hat + eps^2)."""
+        lr, beta1, beta2 = settings["lr"], settings["beta1"], settings["beta2"]
+        n = len(params)
+        first = tuple(beta1 * m + (1 - beta1) * g for m, g in zip(state[:n], grads, strict=True))
+        second = tuple(beta2 * v + (1 - beta2) * g * g for v, g in zip(state[n:], grads, strict=True))
+        rise1, rise2 = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
+        moved = tuple(
+            p * (1 - lr * w) - lr * (m / rise1) / torch.sqrt(v / rise2 + self.eps**2)
+            for p, m, v, w in zip(params, first, second, _each(settings["weight_decay"], params), strict=True)
+        )
+        return moved, first + second
+
+
+@dataclass(frozen=True, slots=True)
+class Langevin:
+    """Stochastic gradient Langevin dynamics (Welling & Teh 2011), as `engine.optimizers.Langevin`.
+
+    theta <- theta (1 - lr wd) - lr g + sqrt(2 lr T / N) xi; the noise xi of a step is a function of
+    (seed, step), so that its scale can be differentiated.
+    """
+
+    samples: int
+    """N: the loss is a mean over so many training samples."""
+    seed: int = 0
+
+    def start(self, params: Tensors) -> Tensors:
+        """No state."""
+        return ()
+
+    def __call__(
+        self, params: Tensors, grads: Tensors, state: Tensors, settings: Settings, step: int
+    ) -> tuple[Tensors, Tensors]:
+        """One step."""
+        lr = settings["lr"]
+        scale = torch.sqrt(2 * lr * settings["temperature"] / self.samples)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        noise = [torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device) for p in params]
+        decay = _each(settings["weight_decay"], params)
+        moved = tuple(
+            p * (1 - lr * w) - lr * g + scale * xi
+            for p, g, w, xi in zip(params, grads, decay, noise, strict=True)
+        )
+        return moved, ()
+
+
+def _each(setting: Tensor, params: Sequence[Tensor]) -> Sequence[Tensor]:
+    """A setting for each parameter tensor."""
+    return [setting] * len(params) if setting.ndim == 0 else list(setting)

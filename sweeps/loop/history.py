@@ -58,6 +58,11 @@ class TrialRecord:
     """What is wrong with its last report (a metric that is missing or not finite)."""
 
     @property
+    def interrupted(self) -> bool:
+        """Whether it was told to go on and has not ended."""
+        return self.state is None and self.iteration > 0 and self.decision == CONTINUE
+
+    @property
     def behind(self) -> bool:
         """Whether its last checkpoint is older than its last report, so that it will repeat steps."""
         return self.iteration > self.checkpoint_iteration

@@ -46,6 +46,7 @@ class Judge(TrialScheduler):
         self.source: TrialSource
         self.view: Any = None
         self._known: set[str] = set()
+        self._offered: set[str] = set()
         self._verdict: str | None = None
         self._copied: list[dict[str, Any]] = []
 
@@ -139,6 +140,12 @@ class Judge(TrialScheduler):
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
         """Forwarded, showing only trials that have not ended: Ray's schedulers walk through all."""
         self._look(controller)
+        if not self.conductor.copies:  # after a crash those that ran go on; PBT's order is the source's
+            entered = self.source.entered()
+            for trial in self.source.interrupted:
+                if trial in entered and trial.trial_id not in self._offered:
+                    self._offered.add(trial.trial_id)  # from then on Ray sees to it
+                    return trial
         chosen = self.inner.choose_trial_to_run(self.view)
         return chosen if chosen in self.source.entered() else None
 

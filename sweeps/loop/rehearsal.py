@@ -23,6 +23,8 @@ class Rehearsal:
 
     def __init__(self, conductor: Conductor, judge: Judge, source: "TrialSource") -> None:
         self.conductor, self.judge, self.search_alg = conductor, judge, source
+        self.stopped: dict[str, None] = {}
+        """Whom HyperBand ended while they waited, in its order."""
 
     def get_trials(self) -> list[Trial]:
         """Trials that have not ended at this point of the past."""
@@ -43,6 +45,7 @@ class Rehearsal:
         if not trial.is_finished():
             inner: Any = self.judge.inner
             inner.on_trial_remove(self, trial)
+            self.stopped[trial.trial_id] = None
             trial.set_status(Trial.TERMINATED)
 
     def _set_trial_status(self, trial: Trial, status: str) -> None:
@@ -68,7 +71,7 @@ class _Saved(_FutureTrainingResult):
 
 def rehearse(conductor: Conductor, judge: Judge, source: "TrialSource") -> None:
     """Replay the journal event by event; trials that have not ended are in `source.live` then."""
-    judge.view = Rehearsal(conductor, judge, source)
+    judge.view = stage = Rehearsal(conductor, judge, source)
     for event in conductor.past():
         kind = event["event"]
         if kind == "suggested":
@@ -83,7 +86,9 @@ def rehearse(conductor: Conductor, judge: Judge, source: "TrialSource") -> None:
             _replay_end(conductor, judge, source, event)
         else:
             conductor.history.fold(event)
-    for record in list(conductor.history.unfinished.values()):  # ended, but killed before that was written
+    order = {trial_id: place for place, trial_id in enumerate(stage.stopped)}
+    unfinished = sorted(conductor.history.unfinished.values(), key=lambda one: order.get(one.id, -1))
+    for record in unfinished:  # ended, but killed before that was written
         trial = source.live[record.id]
         if record.decision in (STOP, END) or trial.is_finished():
             del source.live[record.id]

@@ -48,6 +48,8 @@ class TrialSource(SearchAlgorithm):
         self._parser = _make_parser()
         rehearse(self.conductor, self.judge, self)
         self.waiting = [self._resumed(trial) for trial in self.live.values()]
+        first = {trial.trial_id for trial in self.interrupted}
+        self.waiting.sort(key=lambda trial: trial.trial_id not in first)
         if self.conductor.copies:  # who must repeat steps does so before anybody looks at its checkpoint
             self.waiting.sort(key=lambda t: not self.conductor.history.trials[t.trial_id].behind)
 
@@ -112,6 +114,16 @@ class TrialSource(SearchAlgorithm):
             return None
         record = self.conductor.suggest()
         return self.make(record) if record else None
+
+    @property
+    def interrupted(self) -> list[Trial]:
+        """Trials that ran when a crash came and have not started again: they are due first."""
+        records = self.conductor.history.trials
+        return [
+            trial
+            for trial in self.live.values()
+            if trial.status == Trial.PENDING and records[trial.trial_id].interrupted
+        ]
 
     def entered(self) -> list[Trial]:
         """The trials that Ray has and that have not ended, in the order of their numbers."""

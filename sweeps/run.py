@@ -149,6 +149,8 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None
         stack.callback(console.close)
         searcher, scheduler = _searcher(sweep, program), _scheduler(sweep, program)
         console.starting()
+        for reason in sweep_file.lost(sweep):
+            console.warn(f"a crash of this sweep cannot be resumed: {reason}")
         name, full = sweep.scheduler_choice[0], _full_training(sweep, program)
         if searcher.learns and name in schedulers.STOPPING and full is None:
             console.warn(

@@ -83,7 +83,8 @@ def small():
 
     def start_small(sweep):
         few = {"trials": min(sweep.trials or 2, 2), "max_iterations": min(sweep.max_iterations or 2, 2)}
-        return start(sweep.override(**few, ranks=1, max_concurrent=1))
+        alone = None if sweep.scheduler_choice[0] in schedulers.GATHERING else 1
+        return start(sweep.override(**few, ranks=1, max_concurrent=alone))
 
     def restart_small(path, extend=0, **rest):
         return restart(path, extend=min(extend, 1), **rest)

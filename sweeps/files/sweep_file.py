@@ -189,6 +189,17 @@ def dump(sweep: Sweep) -> str:
     Where something cannot be found again from a file (a lambda, a search object of the user's), the key
     `cannot_resume` says so, and `loads` refuses with its reasons.
     """
+    written, lost = _written(sweep)
+    return options.write_yaml(({"cannot_resume": lost} if lost else {}) | written)
+
+
+def lost(sweep: Sweep) -> list[str]:
+    """Why the sweep cannot be resumed from its file, a reason each; empty if it can."""
+    return _written(sweep)[1]
+
+
+def _written(sweep: Sweep) -> tuple[dict[str, Any], list[str]]:
+    """The fields as plain values, and what no file can hold of them."""
     lost: list[str] = []
     fields = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.init}
     fields["trainable"] = _kept(lost, "trainable", lambda: reference(sweep.trainable), sweep.trainable)
@@ -204,7 +215,7 @@ def dump(sweep: Sweep) -> str:
         for key, value in fields.items()
         if (value is not None and value not in ((), [], {})) or key == "space"
     }
-    return options.write_yaml(({"cannot_resume": lost} if lost else {}) | written)
+    return written, lost
 
 
 def parse(text: str) -> Sweep:

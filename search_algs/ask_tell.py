@@ -152,6 +152,10 @@ class AskTell(Searcher):
         """
         return None
 
+    def extras(self, number: int) -> dict[str, Any]:
+        """What the configuration of suggestion `number` carries beside its parameters; names begin with _."""
+        return {}
+
     def tell(
         self, number: int, unit: Unit, active: Active, losses: tuple[float, ...], extra: dict[str, float]
     ) -> None:
@@ -205,6 +209,7 @@ class AskTell(Searcher):
             return "FINISHED"
         if config is not None:
             self._issue(trial_id, *self.space.encode(config), None)
+            config |= self.extras(number)
         return config
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ def test_the_files_are_the_names():
         "pso",
         "bayesian",
         "bohb",
+        "gradient",
     }
     assert load("random").__name__ == load("random_search").__name__ == "RandomSearch"
     assert all(issubclass(load(name), AskTell) for name in names())

@@ -70,7 +70,8 @@ def test_a_trial_copies_resets_and_recovers_over_its_ranks(new_crew, tmp_path, m
     plan = {"ranks": 2, "watchdog_s": 20.0}
     cls = trainables.load(Placed).trainable(**plan)
     monkeypatch.setattr(cls, "_new_crew", lambda self: new_crew(Placed, **plan))
-    good, changed = SMALL | {"lr": 0.1, "seed": 3}, SMALL | {"lr": 0.02, "seed": 3, "dropout": 0.1}
+    good = SMALL | {"lr": 0.1, "seed": 3, "_hypergrad_if_below": 0.5}
+    changed = SMALL | {"lr": 0.02, "seed": 3, "dropout": 0.1, "_hypergrad_if_below": 0.5}
     trial = cls(good)
     first = trial.step()
     assert first["steps"] == 4

@@ -311,7 +311,8 @@ class RankActor:
 
             torch.cuda.empty_cache()  # what the trial before has left
         cls = cloudpickle.loads(self.plan.task)
-        task = cls(hparams.make(cls.Config, config))
+        task = cls(hparams.make(cls.Config, {k: v for k, v in config.items() if not k.startswith("_")}))
+        task.asides = {k: v for k, v in config.items() if k.startswith("_")}
         task.setup()
         self.engine = task.engine(self.ranks)
 

@@ -270,7 +270,7 @@ class Loop:
     def mutate(self, config: Mapping[str, Any]) -> None:
         """Take over a config that differs in mutable hyperparameters only."""
         cls = type(self.task).Config
-        new = hparams.make(cls, config)
+        new = hparams.make(cls, {name: value for name, value in config.items() if not name.startswith("_")})
         changed = {n for n in hparams.declared(cls) if getattr(new, n) != getattr(self.task.config, n)}
         fixed = sorted(changed - hparams.mutable(cls))
         if fixed:

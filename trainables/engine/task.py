@@ -77,8 +77,12 @@ class Task:
     val: Any
     """Held-out split, like `train`."""
 
+    asides: Mapping[str, Any]
+    """What the search says beside the hyperparameters, names with a leading _, for example
+    `_hypergrad_if_below`; most tasks have no use for it."""
+
     def __init__(self, config: Training) -> None:
-        self.config = config
+        self.config, self.asides = config, {}
 
     def setup(self) -> None:
         """Set `self.train` and `self.val`. Runs on every rank."""

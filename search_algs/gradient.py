@@ -1,0 +1,241 @@
+"""Descent on hyperparameters by their gradients, from where a model found it worthwhile.
+
+A trial may report `hypergrad/<name>`: the derivative of what is minimised with respect to a hyperparameter,
+through its whole training (for example by `trainables.hypergrad`; Maclaurin et al. 2015, Franceschi et al.
+2017). A model (TPE) searches first. Then chains descend from its best points, each by a line search whose
+steps are tried by whoever is free, all at once. What no gradient is known of stays with the model, but for
+one probe in six: choices, integers, and untrusted derivatives.
+
+    x, f, g    a chain's point in the unit cube, its loss, its gradient there (dimensions without one: 0)
+    h          its step: how far the coordinate that moves most moves
+
+    probes     x - a h g / max|g|   for a = 1, 2, 1/2, 4, 1/4: the speculative line search; and one of a = 1
+               with one choice or integer drawn anew
+
+The first probe with a smaller loss becomes the chain's point; if none has, h shrinks to its quarter; a
+chain whose h is tiny ends, and another begins at the model's next point. The length of g is never used:
+beyond the edge of chaos it is astronomic. A trial is told in `_hypergrad_if_below` which loss it must beat
+for its gradient to be of use; a trainable that obeys spares itself the backward sweep (4 training runs)
+where a probe fails. `hypergrad/_trusted` 0 marks a gradient as unreliable.
+
+It pays from about 20 continuous hyperparameters on that each matter (schedules, values per layer or group);
+with five or fewer the model alone is as good. A trial without `hypergrad/` values is a result for the
+model, nothing more.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Unpack
+
+import numpy as np
+
+from search_algs.ask_tell import Active, AskTell, Shared, Unit
+from search_algs.space import Real
+from search_algs.tpe import Tpe
+
+PROBES = (1.0, 2.0, 0.5, 4.0, 0.25)
+"""Steps of a line search, in h; each is tried once."""
+SWITCH = 0.0
+"""One more probe: the step h, and one choice or integer drawn anew."""
+SHRINK = 0.25
+SMALLEST = 1e-3
+"""A chain ends when its step is below this."""
+SLOPE = 1e-4
+"""Half the width of the difference that turns a derivative by a value into one by its unit coordinate."""
+
+
+@dataclass(slots=True)
+class Chain:
+    """One descent."""
+
+    x: Unit
+    loss: float
+    gradient: Unit
+    step: float
+    open: list[float]
+    """Probes from here that are not under way and have not failed."""
+    running: int = 0
+    """Probes from here that are under way."""
+
+
+class Gradient(AskTell):
+    """TPE first, then a fleet of gradient descents from its best points.
+
+    Args:
+        model_trials: results before the first descent.
+        chains: descents at once.
+        step: the first step of a chain, in the unit cube, in (0, 1].
+        n_startup_trials: results at random before the model is used.
+
+    Raises:
+        ValueError: for a value outside its range.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("hypergrad/",)
+
+    def __init__(
+        self,
+        *,
+        model_trials: int = 16,
+        chains: int = 2,
+        step: float = 0.1,
+        n_startup_trials: int = 10,
+        **shared: Unpack[Shared],
+    ) -> None:
+        super().__init__(**shared)
+        if model_trials < 1 or chains < 1:
+            raise ValueError(f"model_trials is {model_trials} and chains {chains}; both must be at least 1")
+        if not 0 < step <= 1:
+            raise ValueError(f"step is {step!r}; it must lie in (0, 1]")
+        self._first, self._wanted, self._step, self._startup = model_trials, chains, step, n_startup_trials
+
+    def start(self) -> None:
+        """The model knows nothing, and nobody descends."""
+        self._model = Tpe(
+            space=self.space, metric=list(self.metrics), mode=["min"] * len(self.metrics), seed=self.seed,
+            n_startup_trials=self._startup,
+        )  # fmt: skip
+        self._model.start()
+        self._all: list[float] = [*PROBES]
+        self._smooth = np.array([isinstance(d.domain, Real) for d in self.space.dimensions], dtype=bool)
+        if not self._smooth.all():
+            self._all.append(SWITCH)
+        self._chains: dict[int, Chain] = {}
+        self._count = 0
+        self._probes: dict[int, tuple[int, float]] = {}  # suggestion -> chain, probe
+        self._starts: list[tuple[float, Unit, Unit]] = []  # loss, point, gradient of the model's, best first
+        self._results = 0
+        self._asked: tuple[int, float] | None = None
+
+    def ask(self, number: int, rng: np.random.Generator) -> Unit:
+        """The next probe of the chain that has fewest under way, or what the model suggests."""
+        waiting = [name for name, chain in self._chains.items() if chain.open]
+        if not waiting:
+            self._asked = None
+            return self._model.ask(number, rng)
+        name = min(waiting, key=lambda one: self._chains[one].running)
+        chain = self._chains[name]
+        self._asked = (name, chain.open[0])
+        probe = chain.open[0] or 1.0
+        x = np.clip(chain.x - probe * chain.step * chain.gradient, 0.0, 1.0)
+        self._model.skip(number)
+        if chain.open[0] == SWITCH:
+            x[rng.choice(np.flatnonzero(~self._smooth))] = rng.random()
+        return x
+
+    def rejected(self, number: int) -> None:
+        """A probe against a constraint has failed."""
+        if self._asked is None:
+            self._model.rejected(number)
+        else:
+            name, probe = self._asked
+            self._chains[name].open.remove(probe)
+            self._asked = None
+
+    def issued(self, number: int, unit: Unit, active: Active, memo: dict[str, Any] | None) -> dict[str, Any]:
+        """A probe or a point of the model's is under way."""
+        if memo is None:
+            probe, known = self._asked, None
+        else:
+            probe, known = memo.get("probe"), memo.get("model", {})
+        self._asked = None
+        kept: dict[str, Any] = {"model": self._model.issued(number, unit, active, known)}
+        if probe is not None and probe[0] in self._chains:
+            name, step = probe
+            chain = self._chains[name]
+            if step in chain.open:
+                chain.open.remove(step)
+            chain.running += 1
+            self._probes[number] = (name, step)
+            kept["probe"] = [name, step]
+        return kept
+
+    def extras(self, number: int) -> dict[str, Any]:
+        """What a suggestion carries beside its hyperparameters."""
+        if number in self._probes:
+            return {"_hypergrad_if_below": self._chains[self._probes[number][0]].loss}
+        if len(self._starts) < self._wanted:  # a chain could begin anywhere
+            return {}
+        return {"_hypergrad_if_below": self._starts[self._wanted - 1][0]}
+
+    def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
+        """A result for the model."""
+        return self._model.learned(unit, active, losses)
+
+    def tell(
+        self, number: int, unit: Unit, active: Active, losses: tuple[float, ...], extra: dict[str, float]
+    ) -> None:
+        """A result for the model; a step of its chain if it is better."""
+        self._model.tell(number, unit, active, losses, {})
+        self._results += 1
+        gradient = self._gradient(unit, active, extra)
+        loss, probe = losses[0], self._probes.pop(number, None)
+        chain = self._chains.get(probe[0]) if probe else None
+        if probe is not None and chain is not None:
+            self._stepped(probe, chain, unit, loss, gradient)
+        elif gradient is not None:
+            self._starts.append((loss, unit, gradient))
+            self._starts.sort(key=lambda one: one[0])
+        if self._results == self._first and not self._starts:
+            logging.getLogger("search_algs").warning(
+                "search gradient: no trial has reported a `hypergrad/<name>` that can be trusted; "
+                "until one does, the model (TPE) searches alone"
+            )
+        self._begin_chains()
+
+    def lost(self, number: int) -> None:
+        """No result: a probe has failed."""
+        self._model.lost(number)
+        name, _ = self._probes.pop(number, (-1, 0.0))
+        if name in self._chains:
+            self._missed(name, self._chains[name])
+            self._begin_chains()
+
+    def _stepped(
+        self, probe: tuple[int, float], chain: Chain, unit: Unit, loss: float, gradient: Unit | None
+    ) -> None:
+        """A probe has come back: the chain moves, or has one probe fewer."""
+        name, step = probe
+        if loss >= chain.loss:
+            self._missed(name, chain)
+        elif gradient is None:  # better, but there is no way on from here
+            del self._chains[name]
+        else:
+            moved = Chain(unit, loss, gradient, min(1.0, chain.step * max(step or 1.0, 0.5)), [*self._all])
+            self._chains[name] = moved
+            moved.running = sum(one == name for one, _ in self._probes.values())
+
+    def _missed(self, name: int, chain: Chain) -> None:
+        chain.running -= 1
+        if chain.open or chain.running > 0:
+            return
+        chain.step *= SHRINK
+        chain.open = [*self._all]
+        if chain.step < SMALLEST:
+            del self._chains[name]
+
+    def _begin_chains(self) -> None:
+        """Descents from the model's best points, once it knows enough."""
+        while self._results >= self._first and self._starts and len(self._chains) < self._wanted:
+            loss, unit, gradient = self._starts.pop(0)
+            self._chains[self._count] = Chain(unit, loss, gradient, self._step, [*self._all])
+            self._count += 1
+
+    def _gradient(self, unit: Unit, active: Active, extra: dict[str, float]) -> Unit | None:
+        """The direction of steepest ascent in the unit cube, its greatest coordinate 1; None if unknown."""
+        if extra.get("hypergrad/_trusted", 1.0) == 0:
+            return None
+        found = np.zeros(len(unit))
+        for i, dimension in enumerate(self.space.dimensions):
+            slope = extra.get(f"hypergrad/{dimension.name}")
+            if slope is None or not math.isfinite(slope) or not self._smooth[i] or not active[i]:
+                continue
+            low, high = max(0.0, unit[i] - SLOPE), min(1.0, unit[i] + SLOPE)
+            rise = dimension.domain.from_unit(high) - dimension.domain.from_unit(low)
+            found[i] = slope * rise / (high - low)
+        found[((unit <= 0) & (found > 0)) | ((unit >= 1) & (found < 0))] = 0.0  # it cannot leave the cube
+        largest = float(np.abs(found).max(initial=0.0))
+        return found / largest if 0 < largest < math.inf else None

@@ -1,0 +1,129 @@
+"""Descent by hypergradients: what a chain does step by step, and that it beats its model where they help."""
+
+import math
+
+import numpy as np
+import pytest
+from ray import tune
+
+from search_algs import build, load
+from search_algs.gradient import PROBES, Gradient
+
+K = 20
+SPACE = {f"x{i}": tune.loguniform(1e-3, 1) for i in range(K)} | {"kind": tune.choice("ab")}
+
+
+def valley(config):
+    """A bowl in log x with a third of its axes five times as steep; its slopes with respect to x."""
+    u = np.array([math.log10(config[f"x{i}"]) / 3 + 1 for i in range(K)])
+    best, weight = np.linspace(0.2, 0.8, K), np.where(np.arange(K) % 3, 1.0, 5.0)
+    slopes = 2 * weight * (u - best) / (3 * math.log(10))
+    loss = float((weight * (u - best) ** 2).sum()) + (config["kind"] == "b")
+    return loss, {f"hypergrad/x{i}": slopes[i] / config[f"x{i}"] for i in range(K)}
+
+
+def search(searcher, trials, workers=4, gradients=True):
+    """The best loss after each result, and how many trials were asked to beat a threshold and did not."""
+    running, best, found, spared = [], math.inf, [], 0
+    for number in range(trials):
+        config = searcher.suggest(f"{number}")
+        loss, slopes = valley(config)
+        beaten = loss < config.get("_hypergrad_if_below", math.inf)
+        spared += not beaten
+        running.append((f"{number}", {"loss": loss} | (slopes if gradients and beaten else {})))
+        if len(running) == workers:
+            trial, result = running.pop(0)
+            searcher.on_trial_complete(trial, result)
+            best = min(best, result["loss"])
+            found.append(best)
+    return found, spared
+
+
+def make(name="gradient", **settings):
+    return build(name, space=SPACE, metric="loss", mode="min", **settings)
+
+
+def test_with_twenty_smooth_parameters_it_gets_far_below_its_model_in_the_same_number_of_trials():
+    """On each of 4 seeds at most a fifth of TPE's loss after 100 trials (measured: 0.00 to 0.06 of it)."""
+    for seed in range(4):
+        ours, spared = search(make(seed=seed), 100)
+        model, _ = search(make("tpe", seed=seed), 100)
+        assert ours[-1] < model[-1] / 5
+        assert spared > 20  # backward sweeps that nobody paid for
+
+
+def test_without_gradients_it_is_its_model_and_says_so_once(caplog):
+    ours, spared = search(make(seed=1), 40, gradients=False)
+    model, _ = search(make("tpe", seed=1), 40)
+    assert ours == model
+    assert spared == 0
+    assert [r.message for r in caplog.records] == [
+        "search gradient: no trial has reported a `hypergrad/<name>` that can be trusted; "
+        "until one does, the model (TPE) searches alone"
+    ]
+
+
+def line(**settings):
+    """A searcher of one parameter whose first chain is about to begin at 0.5 with a slope of 1."""
+    space = {"x": tune.uniform(0, 1)}
+    one = Gradient(space=space, metric="loss", mode="min", model_trials=1, chains=1, step=0.1, **settings)
+    one.suggest("start")
+    one.conclude("start", {"loss": 1.0, "hypergrad/x": 3.0})
+    return one, one.space.dimensions[0].domain.from_unit(one._trials["start"].unit[0])
+
+
+def test_idle_workers_try_all_steps_of_a_line_search_at_once_and_then_the_model():
+    one, x = line(seed=2)
+    configs = [one.suggest(f"{i}") for i in range(len(PROBES))]
+    assert [c["x"] for c in configs] == pytest.approx([max(0.0, x - 0.1 * a) for a in PROBES], abs=1e-9)
+    assert all(c["_hypergrad_if_below"] == 1.0 for c in configs)
+    assert "probe" not in (one.suggest("more") and one.memo("more"))
+
+
+def test_a_better_probe_moves_the_chain_and_all_worse_ones_shrink_its_step():
+    one, x = line(seed=2)
+    for i in range(len(PROBES)):
+        one.suggest(f"{i}")
+    for i in range(len(PROBES)):
+        one.conclude(f"{i}", {"loss": 2.0, "hypergrad/x": 1.0})
+    assert one.suggest("short")["x"] == pytest.approx(x - 0.025, abs=1e-9)
+    one.conclude("short", {"loss": 0.5, "hypergrad/x": -1.0})
+    assert one.suggest("back")["x"] == pytest.approx(x - 0.025 + 0.025, abs=1e-9)
+    assert one.suggest("farther")["_hypergrad_if_below"] == 0.5
+
+
+def test_a_gradient_that_is_untrusted_or_not_finite_begins_no_chain():
+    for values in (
+        {"hypergrad/x": 1.0, "hypergrad/_trusted": 0},
+        {"hypergrad/x": math.nan},
+        {"hypergrad/y": 1.0},
+    ):
+        one = Gradient(space={"x": tune.uniform(0, 1)}, metric="loss", mode="min", model_trials=2)
+        for i in range(2):
+            one.suggest(f"{i}")
+            one.conclude(f"{i}", {"loss": 1.0} | values)
+        one.suggest("next")
+        assert "probe" not in one.memo("next")
+
+
+def test_a_lost_probe_has_failed_and_frees_its_chain():
+    one, _ = line(seed=2)
+    for i in range(len(PROBES)):
+        one.suggest(f"{i}")
+        one.lose(f"{i}")
+    (chain,) = one._chains.values()
+    assert chain.step == pytest.approx(0.025)
+
+
+def test_a_descent_cut_in_the_middle_and_restored_goes_on_identically(tmp_path):
+    one, again = make(seed=3), make(seed=3)
+    search(one, 60)
+    one.save(str(tmp_path / "state"))
+    again.restore(str(tmp_path / "state"))
+    for i in range(6):
+        assert again.suggest(f"next {i}") == one.suggest(f"next {i}")
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(ValueError, match=r"step is 2; it must lie in \(0, 1\]"):
+        load("gradient")(step=2)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -122,9 +123,10 @@ def _problem(
 
     def train(configs: list[dict[str, Any]]) -> list[Outcome]:
         """A trial's time varies by half an order of magnitude, with its configuration and nothing else."""
-        return [
-            Outcome(np.array([loss(c)]), 10 ** (0.5 * np.random.default_rng(abs(hash(str(c)))).random()))
-            for c in configs
-        ]
+        found = []
+        for config in configs:
+            draw = np.random.default_rng(zlib.crc32(str(config).encode())).random()
+            found.append(Outcome(np.array([loss(config)]), 10 ** (0.5 * draw)))
+        return found
 
     return Problem(name=name, space=space, train=train, optimum=0.0, middle=middle, noise=noise)

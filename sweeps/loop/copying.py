@@ -1,6 +1,7 @@
 """Ray's PBT and PB2, taught conditions and constraints: what they copy and perturb stays inside the space."""
 
 import random
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -126,7 +127,9 @@ class Pb2(_InSpace, PB2):
         donor = trial_to_clone.config
 
         def explore() -> dict[str, Any]:
-            return super(Pb2, self)._get_new_config(trial, trial_to_clone)[0]
+            with warnings.catch_warnings():  # Ray's use of SciPy is dated, and its fit meets its bounds
+                warnings.simplefilter("ignore")
+                return super(Pb2, self)._get_new_config(trial, trial_to_clone)[0]
 
         return self._inside(explore, donor), {}
 

@@ -6,9 +6,10 @@
 DIR holds the Parquet files of the data set (default: the environment variable STARLING_DATA); `starling data
 cifar10 --from cifar-10-python.tar.gz` makes them from the official archive.
 
-Cost: about an hour on 2 CPU cores, less than 2 GiB of memory. Measured there, with 2 ranks: an epoch of
-SimpleCNN takes 14 s, one of the ResNet of width 16 and depth 1 takes 73 s; decoding the JPEG files 15 s once.
-ASHA ends about two of three trials at 1 and at 3 of the 9 epochs, so that 32 trials are about 80 epochs.
+Cost: one to two hours on 2 CPU cores, less than 2 GiB of memory. Measured there, with 2 ranks: an epoch takes
+4 to 10 s with SimpleCNN, 17 to 27 s with the ResNet of width 8 and depth 1, 73 to 150 s with width 16 and
+depth 2; decoding the JPEG files 15 s once. ASHA ends about two of three trials at 1 and at 3 of the 9 epochs,
+so that 32 trials are about 100 epochs.
 """
 
 from ray import tune

@@ -39,7 +39,7 @@ def train(config):
     [pytest.param(*pair, marks=[] if pair in OFTEN else pytest.mark.slow) for pair in PAIRS],
 )
 def test_they_run_to_the_end_together(outside, search, scheduler):
-    x = tune.choice([0.1, 0.3, 0.5, 0.9]) if search == "grid" else tune.uniform(0, 1)
+    x = tune.quniform(0.0, 0.75, 0.25) if search == "grid" else tune.uniform(0, 1)
     settings = ":perturbation_interval=2" if scheduler in ("pbt", "pb2") else ""
     sweep = Sweep(
         trainable=f"{__file__}:train",

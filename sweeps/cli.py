@@ -117,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     resume = command("resume", _resume, "continue a sweep after any crash, or add trials to a finished one")
     resume.add_argument("path", metavar="PATH", help="the sweep's folder")
     resume.add_argument("--extend", type=int, default=0, metavar="N", help="add N trials")
+    resume.add_argument(
+        "--time-budget", metavar="TIME", help="of the whole sweep, what it has used already included"
+    )
     resume.add_argument("--address", help="a running Ray cluster")
     resume.add_argument("--quiet", action="store_true", default=None)
     resume.add_argument("--json", action="store_true")
@@ -162,7 +165,7 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
     add("--gpus-per-rank", type=float, metavar="G")
     add("--max-concurrent", type=int, metavar="N", help="trials at a time")
     add("--max-iterations", type=int, metavar="N", help="reports of a fully trained trial")
-    add("--time-budget", metavar="TIME", help="90s, 20m, 2h: no trial goes on after it")
+    add("--time-budget", metavar="TIME", help="90s, 20m, 2h: no trial goes on after it, resumes included")
     add("--max-failures", type=int, metavar="N", help="stop when more trials than this failed")
     add("--retries", type=int, metavar="N", help="how often a crashed trial starts again")
     add("--storage", metavar="URI", help="where sweeps are kept")
@@ -209,7 +212,13 @@ def _resume(arguments: argparse.Namespace) -> int:
     from sweeps.run import restart
 
     quiet = True if arguments.json else arguments.quiet
-    outcome = restart(arguments.path, extend=arguments.extend, address=arguments.address, quiet=quiet)
+    outcome = restart(
+        arguments.path,
+        extend=arguments.extend,
+        time_budget=arguments.time_budget,
+        address=arguments.address,
+        quiet=quiet,
+    )
     return _print_outcome(outcome, arguments.json)
 
 

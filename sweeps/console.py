@@ -4,6 +4,7 @@ On a terminal the progress line is redrawn in place; elsewhere it is printed eve
 """
 
 import math
+import shlex
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -166,9 +167,10 @@ class Console:
         if best is not None and best.value is not None and best.state != "failed":
             config = " ".join(f"{k}={_short(v)}" for k, v in _leaves(best.config) if k in self.searched)
             self._say(f"best {self.sweep.metrics[0]} [bold]{best.value:.5g}[/] by {best.id}: {config}")
-        if outcome.why != "metric":
-            verb = "best" if outcome.why in ("finished", "target") else "resume"
-            self._say(f"next: [bold]starling {verb} {self.where}[/]")
+        if outcome.why in ("finished", "target"):
+            self._say(f"next: [bold]starling best {_escape(shlex.quote(self.where))}[/]")
+        elif outcome.why != "metric":
+            self._say(f"next: [bold]{_escape(resume_command(outcome.why, self.where))}[/]")
         for command in self.hints:
             self._say(f"      [bold]{_escape(command)}[/]")
 
@@ -186,6 +188,12 @@ ENDS = {
     "stopped": "stopped",
 }
 """Why a sweep was closed, in words."""
+
+
+def resume_command(why: str, where: str) -> str:
+    """What to type to go on with a sweep that was closed for that reason."""
+    more = " --time-budget TIME" if why == "time_budget" else ""
+    return f"starling resume {shlex.quote(where)}{more}"
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -7,7 +7,7 @@ from rich.console import Console as Terminal
 from rich.table import Table
 
 from sweeps.catalogue import list_sweeps, summary
-from sweeps.console import ENDS
+from sweeps.console import ENDS, resume_command
 from sweeps.results import Results
 from sweeps.store.storage import open_folder
 
@@ -57,7 +57,7 @@ def print_status(path: str, *, as_json: bool) -> int:
     if one.best is not None and results.best is not None:
         print(f"  best {one.metric} {one.best:.5g} by {results.best.id}")
     if one.state not in ("running", "finished", "target", "metric"):
-        print(f"  next: starling resume {path}")
+        print(f"  next: {resume_command(one.state, path)}")
     return 0
 
 

@@ -23,6 +23,7 @@ from sweeps.files import sweep_file
 from sweeps.journal import Journal
 from sweeps.loop import session, warm_start
 from sweeps.loop.conductor import Conductor
+from sweeps.loop.history import seconds_spent
 from sweeps.loop.hooks import Listener, Stopper
 from sweeps.loop.judge import Judge
 from sweeps.loop.trial_source import TrialSource, loop
@@ -64,19 +65,27 @@ def run(sweep: Sweep) -> Results:
     return _returned(start(sweep))
 
 
-def resume(path: str | os.PathLike[str], *, extend: int = 0, **overrides: Any) -> Results:
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    extend: int = 0,
+    time_budget: float | str | None = None,
+    address: str | None = None,
+    quiet: bool | None = None,
+) -> Results:
     """Continue a sweep after any crash, or add trials to a finished one.
 
     Args:
         path: the sweep's folder.
         extend: trials to add.
-        overrides: fields of `Sweep` that do not change what is searched, such as `quiet` and `address`.
+        time_budget: of the whole sweep from now on, what it has used already included; None: as it was.
+        address, quiet: as in `Sweep`; None: as they were.
 
     Raises:
-        SpecError: there is no sweep, or it is running just now.
+        SpecError: there is no sweep, it is running just now, or its time budget is used up.
         KeyboardInterrupt: as for `run`.
     """
-    return _returned(restart(path, extend=extend, **overrides))
+    return _returned(restart(path, extend=extend, time_budget=time_budget, address=address, quiet=quiet))
 
 
 def start(sweep: Sweep) -> Outcome:
@@ -94,10 +103,17 @@ def start(sweep: Sweep) -> Outcome:
             ],
             "this sweep cannot start",
         )
-    return _drive(sweep, folder, extend=0, spec=sweep_file.dump(sweep))
+    return _drive(sweep, folder, extend=0, spec=sweep_file.dump(sweep), spent_s=0.0)
 
 
-def restart(path: str | os.PathLike[str], *, extend: int = 0, **overrides: Any) -> Outcome:
+def restart(
+    path: str | os.PathLike[str],
+    *,
+    extend: int = 0,
+    time_budget: float | str | None = None,
+    address: str | None = None,
+    quiet: bool | None = None,
+) -> Outcome:
     """`resume`, and how it ended."""
     folder = open_folder(path)
     text = folder.read(SPEC)
@@ -109,9 +125,20 @@ def restart(path: str | os.PathLike[str], *, extend: int = 0, **overrides: Any) 
     if journals.is_running(folder):
         problem = f"{folder.uri} is running just now; `starling status {folder.uri}` shows it"
         raise SpecError([problem], "there is nothing to resume")
-    sweep = sweep_file.parse(text.decode()).override(**overrides)
+    sweep, spec = sweep_file.parse(text.decode()), None
+    if time_budget is not None:
+        sweep = sweep.override(time_budget=time_budget)
+        spec = sweep_file.dump(sweep)  # a later resume goes by it too
+    sweep = sweep.override(address=address, quiet=quiet)
+    spent_s = seconds_spent(journals.read(folder))
+    if sweep.time_budget_s is not None and spent_s >= sweep.time_budget_s:
+        problem = (
+            f"time_budget: is {sweep.time_budget}, and the sweep has run for {spent_s:.0f} s; give it more "
+            f"in all with `starling resume {folder.uri} --time-budget TIME`"
+        )
+        raise SpecError([problem], "there is no time left")
     _refuse(preflight(sweep))
-    return _drive(sweep, folder, extend=extend)
+    return _drive(sweep, folder, extend=extend, spec=spec, spent_s=spent_s)
 
 
 def _returned(outcome: Outcome) -> Results:
@@ -132,8 +159,14 @@ def _new_name(sweep: Sweep) -> str:
     return f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None) -> Outcome:
-    """One session of a sweep; `spec` is its file, for the first. Nothing is written before Ray runs."""
+def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent_s: float) -> Outcome:
+    """One session of a sweep. Nothing is written before Ray runs.
+
+    Args:
+        extend: trials to add.
+        spec: the sweep's file where it is new or has changed.
+        spent_s: how long earlier sessions ran.
+    """
     program = sweep.program()
     assert program is not None, "preflight refuses a sweep without a trainable"
     console = Console(sweep, folder, quiet=sweep.quiet)
@@ -187,7 +220,8 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None = None
         )
         judge = Judge(scheduler, conductor, folder.path)
         source = TrialSource(conductor, judge, folder.filesystem, folder.path)
-        _loop(sweep, program, folder, source, _clock(conductor, console, sweep.time_budget_s))
+        left_s = sweep.time_budget_s - spent_s if sweep.time_budget_s is not None else None
+        _loop(sweep, program, folder, source, _clock(conductor, console, left_s))
         why = conductor.stopping or "finished"
         journal.append("closed", why=why)
     outcome = Outcome(results=Results(folder.uri), why=why, fault=conductor.fault)
@@ -298,9 +332,9 @@ def _scheduler(sweep: Sweep, program: Program) -> TrialScheduler:
         raise SpecError([f"scheduler: {error}"]) from error
 
 
-def _clock(conductor: Conductor, console: Console, budget_s: float | None) -> Callable[[], None]:
+def _clock(conductor: Conductor, console: Console, left_s: float | None) -> Callable[[], None]:
     """What is done at every turn of Ray's loop: the console's line, and the end of the time budget."""
-    end = time.monotonic() + budget_s if budget_s is not None else None
+    end = time.monotonic() + left_s if left_s is not None else None
 
     def turn() -> None:
         now = time.monotonic()

@@ -91,7 +91,8 @@ class Sweep:
     """Trials at a time; None: as many as fit."""
 
     time_budget: float | str | None = None
-    """Wall-clock time after which no trial goes on: seconds, or `"2h"`, `"90m"`."""
+    """Wall-clock time after which no trial goes on: seconds, or `"2h"`, `"90m"`. It is that of the sweep: a
+    resume has what is left of it."""
 
     max_failures: int | None = None
     """Trials that may fail before the sweep stops; None: all of them."""

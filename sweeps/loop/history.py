@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 CONTINUE, PAUSE, STOP, NOOP = "CONTINUE", "PAUSE", "STOP", "NOOP"
@@ -127,6 +128,11 @@ class History:
         record.copies, record.config = copied["copies"], copied["config"]
         record.iteration = record.checkpoint_iteration = copied["donor_iteration"]
         record.checkpoint = copied["path"]
+
+
+def seconds_spent(events: Iterable[Mapping[str, Any]]) -> float:
+    """How long the sessions of a sweep ran in all, each from its start to its last event."""
+    return sum(max(0.0, b["t"] - a["t"]) for a, b in pairwise(events) if b["event"] != "opened")
 
 
 def spread(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

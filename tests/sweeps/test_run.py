@@ -264,19 +264,25 @@ def test_a_grid_of_1000_points_whose_workers_crash_yields_1000_results_each_once
     every_point_once(outside, points=1000, every=20)
 
 
-def test_a_time_budget_ends_a_sweep_cleanly_and_resume_finishes_it(outside):
+def test_a_time_budget_is_the_whole_sweeps_and_a_longer_one_finishes_it(outside, starling, capsys):
     sweep = Sweep(
         trainable=saving, space={"x": tune.uniform(0, 1), "sleep": 0.1}, metric="loss", mode="min", trials=3,
-        max_iterations=20, max_concurrent=1, time_budget=6, name="b", quiet=True,
+        max_iterations=20, max_concurrent=1, time_budget=6, name="b",
     )  # fmt: skip
     before = time.monotonic()
     outcome = start(sweep)
     assert (outcome.why, time.monotonic() - before < 60) == ("time_budget", True)
-    for _ in range(10):
-        outcome = restart("results/b")
-        if outcome.why == "finished":
-            break
+    again = f"starling resume {outside}/results/b --time-budget TIME"
+    assert f"next: {again}" in capsys.readouterr().out
+    events = list(journal.read("results/b"))
+    refused = starling("resume", "results/b")
+    assert (refused.code, refused.out) == (2, "")
+    assert "time_budget: is 6, and the sweep has run for" in refused.err
+    assert again in refused.err
+    assert list(journal.read("results/b")) == events
+    outcome = restart("results/b", time_budget="5m", quiet=True)
     assert (outcome.why, outcome.exit_code) == ("finished", 0)
+    assert "time_budget: 5m" in Path("results/b/spec.yaml").read_text()
     assert outcome.results.status() == {"completed": 3}
     assert collections.Counter(t.iterations for t in outcome.results.trials) == {20: 3}
     each_once("results/b")

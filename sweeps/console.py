@@ -6,7 +6,7 @@ On a terminal the progress line is redrawn in place; elsewhere it is printed eve
 import math
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as Terminal
@@ -40,13 +40,26 @@ class Console:
         self.configs: dict[str, Mapping[str, Any]] = {}
         self.last: dict[str, float] = {}
         self.iterations: dict[str, int] = {}
-        self.best: tuple[float, str] | None = None
+        self.best: tuple[bool, float, str] | None = None
+        """Of the best trial that has ended: whether it completed (those come first), its value and its id."""
         self.faults: dict[str, int] = {}
+        self.ends: list[float] = []
+        """When the first trial of this session ended, and the last."""
         self.ended_now = 0
         self.hints: list[str] = []
         self.searched = {d.name for d in sweep.search_space().dimensions}
 
     # -- events ------------------------------------------------------------------------------------
+
+    def recall(self, past: Iterable[Mapping[str, Any]]) -> None:
+        """The events of earlier sessions, without a word: the best so far, and the trials that go on."""
+        for event in past:
+            if event["event"] in ("suggested", "reported"):
+                self.fold(event)
+            elif event["event"] == "copied":
+                self.configs[event["trial"]] = event["config"]
+            elif event["event"] == "ended":
+                self._leave(event["trial"], event["state"])
 
     def fold(self, event: Mapping[str, Any]) -> None:
         """One event of the journal."""
@@ -68,17 +81,23 @@ class Console:
 
     def _ended(self, trial: str, state: str, reason: str | None) -> None:
         self.ended_now += 1
-        value, iterations = self.last.pop(trial, None), self.iterations.pop(trial, 0)
-        config = self.configs.pop(trial, {})
+        self.ends = [*self.ends[:1], time.monotonic()]
+        value, iterations, config, best = self._leave(trial, state)
         if state == "failed":
             self._failure(trial, reason or "without a reason")
             return
-        star = " " * 5
-        if value is not None and self._better(value):
-            self.best, star = (value, trial), " [bold]best[/]"
+        star = " [bold]best[/]" if best else " " * 5
         shown = f"{self.sweep.metrics[0]} {value:<8.5g}" if value is not None else ""
         words = " ".join(f"{name}={_short(v)}" for name, v in _leaves(config) if name in self.searched)
         self._say(f"{trial}  {MARKS[state]}  {iterations:>4} it  {shown}{star}  [dim]{words}[/]")
+
+    def _leave(self, trial: str, state: str) -> tuple[float | None, int, Mapping[str, Any], bool]:
+        """A trial's value, iterations and configuration, and whether it is the best now; it is forgotten."""
+        value, iterations = self.last.pop(trial, None), self.iterations.pop(trial, 0)
+        best = state != "failed" and value is not None and self._better(state == "completed", value)
+        if best and value is not None:
+            self.best = (state == "completed", value, trial)
+        return value, iterations, self.configs.pop(trial, {}), best
 
     def _failure(self, trial: str, reason: str) -> None:
         """The first of its kind with its last lines, the others counted."""
@@ -91,19 +110,19 @@ class Console:
         for line in reason.splitlines()[:-1][-8:]:
             self._say(f"         [dim]{_escape(line)}[/]")
 
-    def _better(self, value: float) -> bool:
-        if self.best is None:
-            return True
-        return value > self.best[0] if self.sweep.modes[0] == "max" else value < self.best[0]
+    def _better(self, completed: bool, value: float) -> bool:
+        """As `sweeps.results` judges: a trial that completed is before any that was stopped."""
+        sign = 1.0 if self.sweep.modes[0] == "max" else -1.0
+        return self.best is None or (completed, sign * value) > (self.best[0], sign * self.best[1])
 
     # -- progress ----------------------------------------------------------------------------------
 
-    def starting(self) -> None:
-        """Before Ray starts."""
+    def starting(self, extended: int = 0) -> None:
+        """Before Ray starts; `extended` trials were added to those that the sweep's file asks for."""
         sweep = self.sweep
         workers = f"{sweep.ranks} rank{'s' * (sweep.ranks > 1)} a trial, {sweep.cpus_per_rank:g} CPU"
         workers += f" and {sweep.gpus_per_rank:g} GPU each" if sweep.gpus_per_rank else " each"
-        trials = f"{sweep.trials} trials" if sweep.trials else "every point of the grid"
+        trials = f"{sweep.trials + extended} trials" if sweep.trials else "every point of the grid"
         search, scheduler = sweep.search_choice[0], sweep.scheduler_choice[0]
         self._say(f"[bold]{sweep.name}[/]  {trials}, {search} search, {scheduler} scheduler, {workers}")
         self._say(f"[dim]results in {self.where}; starting Ray ...[/]")
@@ -130,11 +149,11 @@ class Console:
         words += [f"{running} under way"] if running else []
         words += [f"[red]{states['failed']} failed[/]"] if states.get("failed") else []
         if self.best:
-            words.append(f"best {self.sweep.metrics[0]} {self.best[0]:.5g} ({self.best[1]})")
-        elapsed = now - self.started
-        if total is not None and self.ended_now:
-            words.append(f"{_span(elapsed / self.ended_now * (total - done))} left")
-        return f"[dim]{_span(elapsed)}[/]  " + "  ".join(words)
+            words.append(f"best {self.sweep.metrics[0]} {self.best[1]:.5g} ({self.best[2]})")
+        if total is not None and self.ended_now > 1:  # the first took longer: processes had to start
+            each_s = (self.ends[-1] - self.ends[0]) / (self.ended_now - 1)
+            words.append(f"{_span(each_s * (total - done))} left")
+        return f"[dim]{_span(now - self.started)}[/]  " + "  ".join(words)
 
     def interrupted(self) -> None:
         """Ctrl-C was seen."""

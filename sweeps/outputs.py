@@ -30,6 +30,7 @@ def opened(
     shown = {d.name: kind for d in space.dimensions if (kind := distribution(d.domain)) is not None}
     manifest = write_manifest(folder, _manifest(sweep, folder))
     tables = Tables(folder, manifest, past(), flatten=space.flatten, distributions=shown)
+    console.recall(past())
     outputs: list[Output] = [stack.enter_context(tables), console]
     if sweep.wandb is not None:
         tracker = _tracker(sweep.wandb, folder, console)

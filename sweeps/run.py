@@ -181,7 +181,8 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent
     with contextlib.ExitStack() as stack:
         stack.callback(console.close)
         searcher, scheduler = _searcher(sweep, program), _scheduler(sweep, program)
-        console.starting()
+        added = sum(event["trials"] for event in journals.read(folder) if event["event"] == "extended")
+        console.starting(extended=added + extend)
         for reason in sweep_file.lost(sweep):
             console.warn(f"a crash of this sweep cannot be resumed: {reason}")
         name, full = sweep.scheduler_choice[0], _full_training(sweep, program)

@@ -269,7 +269,7 @@ class Conductor:
 def measured(result: Mapping[str, Any]) -> dict[str, Any]:
     """A Ray result without Ray's own keys: nested values as `a/b`, NumPy's and torch's as Python's."""
     found = {}
-    for key, value in flatten_dict(dict(result), prevent_delimiter=True).items():
+    for key, value in flatten_dict(dict(result)).items():
         if key in RAYS_OWN or key.startswith("config/"):
             continue
         if getattr(value, "size", None) == 1 or getattr(value, "ndim", None) == 0:

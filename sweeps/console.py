@@ -88,8 +88,14 @@ class Console:
             return
         star = " [bold]best[/]" if best else " " * 5
         shown = f"{self.sweep.metrics[0]} {value:<8.5g}" if value is not None else ""
-        words = " ".join(f"{name}={_short(v)}" for name, v in _leaves(config) if name in self.searched)
+        words = self._words(config, SHOWN)
         self._say(f"{trial}  {MARKS[state]}  {iterations:>4} it  {shown}{star}  [dim]{words}[/]")
+
+    def _words(self, config: Mapping[str, Any], most: int | None = None) -> str:
+        """The searched values, the first so many of them."""
+        words = [f"{name}={_short(value)}" for name, value in _leaves(config) if name in self.searched]
+        left = len(words) - most if most is not None else 0
+        return " ".join(words[:most] + ([f"[dim]and {left} more[/]"] if left > 0 else []))
 
     def _leave(self, trial: str, state: str) -> tuple[float | None, int, Mapping[str, Any], bool]:
         """A trial's value, iterations and configuration, and whether it is the best now; it is forgotten."""
@@ -184,8 +190,8 @@ class Console:
             self._say(f"[red]{_escape(outcome.fault)}[/]")
         best = results.best
         if best is not None and best.value is not None and best.state != "failed":
-            config = " ".join(f"{k}={_short(v)}" for k, v in _leaves(best.config) if k in self.searched)
-            self._say(f"best {self.sweep.metrics[0]} [bold]{best.value:.5g}[/] by {best.id}: {config}")
+            words = self._words(best.config)
+            self._say(f"best {self.sweep.metrics[0]} [bold]{best.value:.5g}[/] by {best.id}: {words}")
         if outcome.why in ("finished", "target"):
             self._say(f"next: [bold]starling best {_escape(shlex.quote(self.where))}[/]")
         elif outcome.why != "metric":
@@ -196,6 +202,9 @@ class Console:
     def _say(self, markup: str) -> None:
         self.terminal.print(markup, soft_wrap=True)
 
+
+SHOWN = 10
+"""Hyperparameters in the line of an ended trial at most."""
 
 ENDS = {
     "finished": "finished",

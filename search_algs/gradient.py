@@ -14,9 +14,10 @@ one probe in six: choices, integers, and untrusted derivatives.
 
 The first probe with a smaller loss becomes the chain's point; if none has, h shrinks to its quarter; a
 chain whose h is tiny ends, and another begins at the model's next point. The length of g is never used:
-beyond the edge of chaos it is astronomic. A trial is told in `_hypergrad_if_below` which loss it must beat
-for its gradient to be of use; a trainable that obeys spares itself the backward sweep (4 training runs)
-where a probe fails. `hypergrad/_trusted` 0 marks a gradient as unreliable.
+beyond the edge of chaos it is astronomic. A trial is told in `_hypergrad_of` which metric to differentiate,
+and in `_hypergrad_if_below` which loss it must beat for its gradient to be of use (None: any); a trainable
+that obeys spares itself the backward sweep (4 training runs) where a probe fails. `hypergrad/_trusted` 0
+marks a gradient as unreliable.
 
 It pays from about 20 continuous hyperparameters on that each matter (schedules, values per layer or group);
 with five or fewer the model alone is as good. A trial without `hypergrad/` values is a result for the
@@ -154,12 +155,13 @@ class Gradient(AskTell):
         return kept
 
     def extras(self, number: int) -> dict[str, Any]:
-        """What a suggestion carries beside its hyperparameters."""
+        """What a suggestion asks of its trial: which metric to differentiate, and the loss to beat for it."""
+        beat: float | None = None  # a chain could begin anywhere
         if number in self._probes:
-            return {"_hypergrad_if_below": self._chains[self._probes[number][0]].loss}
-        if len(self._starts) < self._wanted:  # a chain could begin anywhere
-            return {}
-        return {"_hypergrad_if_below": self._starts[self._wanted - 1][0]}
+            beat = self._chains[self._probes[number][0]].loss
+        elif len(self._starts) >= self._wanted:
+            beat = self._starts[self._wanted - 1][0]
+        return {"_hypergrad_of": self.metrics[0], "_hypergrad_if_below": beat}
 
     def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
         """A result for the model."""

@@ -111,6 +111,11 @@ class Classify(Task):
         images, labels = batch
         return F.cross_entropy(model(images), labels, label_smoothing=self.config.label_smoothing)
 
+    def held_out(self, model: nn.Module, batch: Any) -> torch.Tensor:
+        """Plain cross-entropy."""
+        images, labels = batch
+        return F.cross_entropy(model(images), labels)
+
     def evaluate(self, model: nn.Module, ranks: Ranks) -> dict[str, float]:
         """Plain cross-entropy and accuracy on the validation split."""
         return {f"val_{name}": value for name, value in _quality(model, self.val, ranks).items()}

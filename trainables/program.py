@@ -22,6 +22,7 @@ RESERVED = frozenset({*AUTO_RESULT_KEYS, DONE, RESULT_DUPLICATE, "trial_id", "sh
 FOREIGN = frozenset(
     f"WANDB_{name}" for name in ("SERVICE", "SWEEP_ID", "RESUME", "DISABLED", "RUN_GROUP", "NAME")
 )
+ASIDES = frozenset({"_hypergrad_of", "_hypergrad_if_below", "_seed"})  # of a search; no flags of a script
 CLOCK = frozenset({"_step", "_runtime"})  # W&B's own in every row
 
 
@@ -150,7 +151,7 @@ class ScriptTrial(tune.Trainable):
     def _start(self) -> ScriptProcess:
         folder = self._folder()
         folder.mkdir(parents=True, exist_ok=True)
-        parameters = plain(self.config)
+        parameters = {name: one for name, one in plain(self.config).items() if name not in ASIDES}
         parameter_file = folder / "parameters.yaml"
         content = {"wandb_version": 1, **{name: {"value": value} for name, value in parameters.items()}}
         parameter_file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

@@ -28,7 +28,8 @@ def search(searcher, trials, workers=4, gradients=True):
     for number in range(trials):
         config = searcher.suggest(f"{number}")
         loss, slopes = valley(config)
-        beaten = loss < config.get("_hypergrad_if_below", math.inf)
+        below = config.get("_hypergrad_if_below")
+        beaten = below is None or loss < below
         spared += not beaten
         running.append((f"{number}", {"loss": loss} | (slopes if gradients and beaten else {})))
         if len(running) == workers:

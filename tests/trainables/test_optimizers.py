@@ -14,6 +14,14 @@ def parameter(*values):
     return p
 
 
+def model(*parameters):
+    """A layer for each parameter."""
+    layers = torch.nn.ModuleList(torch.nn.Module() for _ in parameters)
+    for layer, one in zip(layers, parameters, strict=True):
+        layer.weight = one
+    return layers
+
+
 def test_langevin_without_temperature_is_sgd():
     ours, theirs = parameter(1.0, -2.0), parameter(1.0, -2.0)
     Langevin([ours], lr=0.1, samples=10, temperature=0.0, weight_decay=0.3).step()
@@ -81,7 +89,7 @@ def test_langevin_samples_the_conjugate_posterior_step_bias_included():
     ],
 )
 def test_momentum_is_what_the_config_says_or_the_rules_own_default(config, expected):
-    optimizer = optimizers.make(Training(**config), [parameter(1.0)], 10)
+    optimizer = optimizers.make(Training(**config), model(parameter(1.0)), 10)
     assert optimizer.param_groups[0]["momentum"] == expected
 
 
@@ -91,8 +99,29 @@ def test_momentum_is_what_the_config_says_or_the_rules_own_default(config, expec
 def test_a_name_is_pytorchs_optimiser_step_for_step(name, cls):
     ours, theirs = parameter(1.0, 2.0), parameter(1.0, 2.0)
     extra = {"momentum": 0.9} if name == "momentum" else {}
-    a = optimizers.make(Training(optimizer=name, lr=0.05, weight_decay=0.1), [ours], 10)
+    a = optimizers.make(Training(optimizer=name, lr=0.05, weight_decay=0.1), model(ours), 10)
     b = cls([theirs], lr=0.05, weight_decay=0.1, **extra)
     for _ in range(3):
         a.step(), b.step()
     torch.testing.assert_close(ours, theirs)
+
+
+def test_weight_decay_by_parts_belongs_to_runs_of_layers():
+    """Three layers, two parts: the first two have the first."""
+    layers = model(parameter(1.0), parameter(2.0), parameter(3.0))
+    optimizer = optimizers.make(Training(weight_decay={"0": 0.1, "1": 0.3}), layers, 10)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == pytest.approx([0.1, 0.1, 0.3])
+    optimizers.apply(Training(weight_decay={"0": 0.2, "1": 0.4}), optimizer)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == pytest.approx([0.2, 0.2, 0.4])
+    with pytest.raises(ValueError, match="4 parts are given for 3 things; give at most one for each"):
+        optimizers.make(Training(weight_decay=dict.fromkeys("0123", 0.1)), layers, 10)
+
+
+def test_what_changes_along_the_run_is_the_part_that_the_step_lies_in():
+    config = Training(optimizer="adam", lr={"0": 1.0, "1": 0.5, "2": 0.25}, beta1={"0": 0.8, "1": 0.6})
+    optimizer = optimizers.make(config, model(parameter(1.0)), 10)
+    seen = []
+    for done in (0.0, 0.32, 0.34, 0.5, 0.99, 1.0):
+        optimizers.steer(config, optimizer, done, factor=0.5)
+        seen.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["betas"][0]))
+    assert seen == [(0.5, 0.8), (0.5, 0.8), (0.25, 0.8), (0.25, 0.6), (0.125, 0.6), (0.125, 0.6)]

@@ -25,6 +25,7 @@ __all__ = [
     "as_dataset",
     "bits",
     "convert_cifar10",
+    "normals",
     "share",
     "to_device",
 ]
@@ -148,10 +149,28 @@ def bits(seed: int, start: int, count: int) -> Bits:
     """
     with np.errstate(over="ignore"):
         z = np.arange(start, start + count, dtype=np.uint64) + np.uint64(1)
-        z = z * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed) * np.uint64(0xD1B54A32D192ED03)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        return _mixed(z * GOLDEN + np.uint64(seed) * np.uint64(0xD1B54A32D192ED03))
+
+
+def normals(bits: Bits, count: int) -> npt.NDArray[np.float32]:
+    """`count` standard normal draws for each sample from its random bits, shape (samples, count).
+
+    Like the bits they do not depend on ranks: noise that is the same however a batch is dealt out.
+    """
+    from scipy.special import ndtri
+
+    with np.errstate(over="ignore"):
+        z = _mixed(bits[:, None] + np.arange(1, count + 1, dtype=np.uint64) * GOLDEN)
+    return ndtri(((z >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53).astype(np.float32)
+
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mixed(z: Bits) -> Bits:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

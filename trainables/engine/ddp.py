@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -311,8 +311,12 @@ class RankActor:
 
             torch.cuda.empty_cache()  # what the trial before has left
         cls = cloudpickle.loads(self.plan.task)
-        task = cls(hparams.make(cls.Config, {k: v for k, v in config.items() if not k.startswith("_")}))
-        task.asides = {k: v for k, v in config.items() if k.startswith("_")}
+        asides = {k: v for k, v in config.items() if k.startswith("_")}
+        own = {k: v for k, v in config.items() if k not in asides}
+        if "_seed" in asides:  # a search that wants a fresh one for each trial
+            own["seed"] = asides["_seed"]
+        task = cls(hparams.make(cls.Config, own))
+        task.asides = asides
         task.setup()
         self.engine = task.engine(self.ranks)
 
@@ -365,6 +369,16 @@ class Ranks:
             dist.all_reduce(tensor)
         return tensor
 
+    def average(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Means over all ranks, tensor by tensor, exchanged as one."""
+        if self.size == 1:
+            return tuple(tensors)
+        import torch
+
+        flat = self.sum(torch.cat([one.reshape(-1) for one in tensors])) / self.size
+        pieces = torch.split(flat, [one.numel() for one in tensors])
+        return tuple(piece.view(one.shape) for piece, one in zip(pieces, tensors, strict=True))
+
     def mean(
         self,
         split: Any,
@@ -380,25 +394,36 @@ class Ranks:
         Args:
             measure: from a batch to means over that batch, by name.
         """
+        import torch
+
+        sums: dict[str, torch.Tensor] = {}
+        for batch, weight in self.deal(split, batch_size):
+            for name, value in measure(batch).items():
+                part = torch.as_tensor(value, device=self.device).detach().double() * weight
+                sums[name] = sums[name] + part if name in sums else part
+        names = sorted(sums)
+        total = self.sum(torch.stack([sums[name] for name in names]))
+        return dict(zip(names, total.tolist(), strict=True))
+
+    def deal(self, split: Any, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Any, float]]:
+        """This rank's batches of a split, each with its weight in a mean over the whole split.
+
+        A rank for which none is left gets one of weight 0, so that it learns of the names in it and takes
+        part in sums. Random numbers are seeded for each batch.
+        """
         import numpy as np
         import torch
 
         from trainables.engine.data import as_dataset
 
         dataset = as_dataset(split, "val")
-        batches = -(-len(dataset) // batch_size)
-        sums: dict[str, torch.Tensor] = {}
-        for k in range(self.rank, batches, self.size) or (0,):  # a rank without work still learns the names
-            rows = np.arange(k * batch_size, min((k + 1) * batch_size, len(dataset)))
+        count = len(dataset)
+        batches = -(-count // batch_size)
+        for k in range(self.rank, batches, self.size) or (0,):
+            rows = np.arange(k * batch_size, min((k + 1) * batch_size, count))
             torch.manual_seed(k)
-            weight = len(rows) if self.rank < batches else 0
-            for name, value in measure(dataset.batch(rows, None, self.device)).items():
-                part = torch.as_tensor(value, device=self.device).detach().double() * weight
-                sums[name] = sums[name] + part if name in sums else part
+            yield dataset.batch(rows, None, self.device), len(rows) / count if self.rank < batches else 0.0
             self.beats += 1
-        names = sorted(sums)
-        total = self.sum(torch.stack([sums[name] for name in names])) / len(dataset)
-        return dict(zip(names, total.tolist(), strict=True))
 
     def wrap(self, module: torch.nn.Module, find_unused_parameters: bool = False) -> torch.nn.Module:
         """`module` with gradients averaged over ranks; itself where there is one rank."""

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Union
 
+from trainables.engine import parts
+
 Group = Literal["model", "optim", "reg", "sampler", "data", "other"]
 C = TypeVar("C")
 
@@ -202,6 +204,11 @@ def _exactly(wanted: type, value: Any) -> Any:
         return int(number) if int(number) == number else _refuse(value)
     if wanted is float:
         return float(value)
+    if typing.get_origin(wanted) is dict:  # one for each part
+        if not isinstance(value, Mapping):
+            return _refuse(value)
+        found = {str(key): float(one) for key, one in value.items()}
+        return dict(zip(map(str, range(len(found))), parts.values(found), strict=True))
     return value if isinstance(value, wanted) else _refuse(value)
 
 
@@ -215,4 +222,5 @@ def _is_union(hint: Any) -> bool:
 
 def _kind(hint: Any) -> str:
     options = typing.get_args(hint) if _is_union(hint) else (hint,)
-    return " or ".join("None" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
+    words: dict[Any, str] = {type(None): "None", dict[str, float]: "one for each part"}
+    return " or ".join(words.get(o) or str(getattr(o, "__name__", o)) for o in options)

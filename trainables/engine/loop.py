@@ -43,8 +43,8 @@ class Loop:
         self.model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         task.mutate(self.model)
         self.objective = ranks.wrap(_Objective(task, self.model), task.find_unused_parameters)
-        self.params = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = optimizers.make(config, self.params, len(self.train))
+        self.optimizer = optimizers.make(config, self.model, len(self.train))
+        self.params = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.average = Average(self.model, config.ema_decay) if config.ema_decay else None
         scaled = config.precision == "fp16" and ranks.device.type == "cuda"
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=scaled)
@@ -119,7 +119,7 @@ class Loop:
         self._seconds = time.perf_counter() - start
         self._train_metrics = metrics
         return metrics | {
-            "lr": config.lr * self._factor(self.samples / self._step_samples - 1),
+            "lr": self.optimizer.param_groups[0]["lr"],
             "grad_norm": float(norm),
             "images_per_s": (self.samples - first) / self._seconds,
             "steps": self.steps,
@@ -129,17 +129,11 @@ class Loop:
     def _step(self, sums: dict[str, torch.Tensor], measure: bool) -> torch.Tensor:
         """One optimiser step; adds this rank's part of each metric's mean to `sums`."""
         config, ranks = self.task.config, self.ranks
-        lr = config.lr * self._factor(self.samples / self._step_samples)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        part = data.share(config.batch_size, ranks.rank, ranks.size)
-        weight = (part.stop - part.start) / config.batch_size / config.accumulate
+        optimizers.steer(
+            config, self.optimizer, self.samples / self._end, self._factor(self.samples / self._step_samples)
+        )
         for k in range(config.accumulate):
-            start = self.samples + k * config.batch_size
-            rows = self.order.take(start, config.batch_size)[part]
-            noise = data.bits(config.seed, start + part.start, len(rows))
-            torch.manual_seed(_seed(config.seed, DROPOUT, start, ranks.rank))
-            batch = self.train.batch(rows, noise, ranks.device)
+            batch, weight = self._batch(self.samples + k * config.batch_size)
             last = k == config.accumulate - 1
             with nullcontext() if last else ranks.quiet(self.objective):
                 with self._autocast():
@@ -156,7 +150,7 @@ class Loop:
             if config.clip is not None:
                 torch.nn.utils.clip_grads_with_norm_(self.params, config.clip, norm)
         if isinstance(self.optimizer, optimizers.Langevin):
-            self.optimizer.noise_seed = _seed(config.seed, NOISE, self.samples, 0)
+            self.optimizer.noise_seed = noise_seed(config.seed, self.samples)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
@@ -165,6 +159,19 @@ class Loop:
         if self.average is not None and self.steps % config.ema_every == 0:
             self.average.update()
         return norm
+
+    def _batch(self, start: int) -> tuple[Any, float]:
+        """This rank's part of the pass that begins at sample `start`, and its weight in the step's mean loss.
+
+        Random numbers are seeded, so that a pass at the same place is the same again.
+        """
+        config, ranks = self.task.config, self.ranks
+        part = data.share(config.batch_size, ranks.rank, ranks.size)
+        rows = self.order.take(start, config.batch_size)[part]
+        noise = data.bits(config.seed, start + part.start, len(rows))
+        torch.manual_seed(_seed(config.seed, DROPOUT, start, ranks.rank))
+        weight = len(rows) / config.batch_size / config.accumulate
+        return self.train.batch(rows, noise, ranks.device), weight
 
     def _autocast(self) -> Any:
         dtype = AUTOCAST.get(self.task.config.precision)
@@ -215,7 +222,8 @@ class Loop:
         c = self.task.config
         return (
             f"{', '.join(broken)} {self._place()}: training diverged with optimizer {c.optimizer}, "
-            f"lr {c.lr:g}, precision {c.precision}. A lower lr or a `clip` may help."
+            f"lr {self.optimizer.param_groups[0]['lr']:g}, precision {c.precision}. "
+            "A lower lr or a `clip` may help."
         )
 
     def _refuse_incomplete(self, metrics: Mapping[str, float]) -> None:
@@ -306,3 +314,8 @@ def _seed(seed: int, stream: int, position: int, rank: int) -> int:
     return int(
         np.random.SeedSequence((seed, stream, position, rank)).generate_state(1, np.uint64)[0] >> np.uint64(1)
     )
+
+
+def noise_seed(seed: int, samples: int) -> int:
+    """Of the Langevin noise of the step that begins after so many samples; equal on every rank."""
+    return _seed(seed, NOISE, samples, 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
 import torch
 
+from trainables.engine import parts
+from trainables.engine.parts import Parts
 from trainables.engine.settings import Training
 
 
@@ -23,10 +25,10 @@ class Langevin(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[torch.Tensor],
+        params: Iterable[Any],
         lr: float,
         samples: int,
-        temperature: float,
+        temperature: float = 1.0,
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, {"lr": lr, "temperature": temperature, "weight_decay": weight_decay})
@@ -70,33 +72,70 @@ class Langevin(torch.optim.Optimizer):
         )
 
 
-def make(config: Training, params: Iterable[torch.Tensor], samples: int) -> torch.optim.Optimizer:
-    """The optimiser that `config` names, for a loss that is a mean over `samples` training samples."""
-    lr, decay = config.lr, config.weight_decay
-    params = list(params)
+def make(config: Training, model: torch.nn.Module, samples: int) -> torch.optim.Optimizer:
+    """The optimiser that `config` names, for a loss that is a mean over `samples` training samples.
+
+    Raises:
+        ValueError: more parts of `weight_decay` than layers.
+    """
+    layers = trained(model)
+    params = [p for layer in layers for p in layer]
+    if isinstance(config.weight_decay, Mapping) and len(config.weight_decay) > 1:
+        decays = parts.spread(config.weight_decay, len(layers)).tolist()
+        groups: Any = [{"params": layer, "weight_decay": w} for layer, w in zip(layers, decays, strict=True)]
+    else:
+        groups = [{"params": params, "weight_decay": parts.values(config.weight_decay)[0]}]
+    lr = parts.at(config.lr, 0.0)
     fast: dict[str, Any] = {"fused": True} if params and params[0].is_cuda else {"foreach": True}
     match config.optimizer:
         case "sgd" | "momentum":
-            return torch.optim.SGD(params, lr=lr, momentum=momentum(config), weight_decay=decay, **fast)
+            return torch.optim.SGD(groups, lr=lr, momentum=parts.at(momentum(config), 0.0), **fast)
         case "adam":
-            return torch.optim.Adam(params, lr=lr, weight_decay=decay, **fast)
+            return torch.optim.Adam(groups, lr=lr, **fast)
         case "adamw":
-            return torch.optim.AdamW(params, lr=lr, weight_decay=decay, **fast)
+            return torch.optim.AdamW(groups, lr=lr, **fast)
         case "langevin":
-            return Langevin(params, lr, samples, config.temperature, decay)
+            return Langevin(groups, lr, samples)
     raise AssertionError(config.optimizer)
 
 
+def trained(model: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
+    """Parameters that are trained, a list for each layer (module that has some of its own), in its order."""
+    seen: set[int] = set()
+    layers = []
+    for module in model.modules():
+        own = [p for p in module.parameters(recurse=False) if p.requires_grad and id(p) not in seen]
+        seen |= {id(p) for p in own}
+        layers += [own] if own else []
+    return layers
+
+
 def apply(config: Training, optimizer: torch.optim.Optimizer) -> None:
-    """Set what the declarations call mutable; the learning rate is set by the loop at every step."""
-    values: dict[str, Any] = {"weight_decay": config.weight_decay, "temperature": config.temperature}
+    """Set what the declarations call mutable and what is not steered at every step."""
+    groups = optimizer.param_groups
+    for group, decay in zip(groups, parts.spread(config.weight_decay, len(groups)).tolist(), strict=True):
+        group["weight_decay"] = decay
+
+
+def steer(config: Training, optimizer: torch.optim.Optimizer, done: float, factor: float) -> None:
+    """Set what may change along the run.
+
+    Args:
+        done: share of the run that is over, from 0 to 1.
+        factor: of the schedule, on the learning rate.
+    """
+    now: dict[str, Any] = {"lr": factor * parts.at(config.lr, done)}
     if isinstance(optimizer, torch.optim.SGD):
-        values["momentum"] = momentum(config)
+        now["momentum"] = parts.at(momentum(config), done)
+    elif isinstance(optimizer, Langevin):
+        now["temperature"] = parts.at(config.temperature, done)
+    else:
+        now["betas"] = parts.at(config.beta1, done), parts.at(config.beta2, done)
     for group in optimizer.param_groups:
-        group.update({name: value for name, value in values.items() if name in group})
+        group.update(now)
 
 
-def momentum(config: Training) -> float:
+def momentum(config: Training) -> Parts:
     """The momentum in force: 0 for sgd and 0.9 for momentum unless the config sets it."""
     if config.momentum is not None:
         return config.momentum

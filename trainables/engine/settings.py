@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from trainables.engine import parts
 from trainables.engine.hparams import hyper
+from trainables.engine.parts import Parts
 
 OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "langevin")
 SCHEDULES = ("constant", "linear", "cosine", "wsd")
@@ -12,19 +15,47 @@ SCHEDULES = ("constant", "linear", "cosine", "wsd")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
-    """How a task is trained. Lengths are in optimiser steps unless their name says otherwise."""
+    """How a task is trained. Lengths are in optimiser steps unless their name says otherwise.
+
+    What is typed `Parts` may be one number, or a value for each part: `{"0": 0.1, "1": 0.01}`.
+    """
 
     optimizer: str = hyper("momentum", "Update rule.", choices=OPTIMIZERS, group="optim")
-    lr: float = hyper(0.03, "Peak learning rate.", low=1e-4, high=1.0, log=True, group="optim", mutable=True)
-    momentum: float | None = hyper(
+    lr: Parts = hyper(
+        0.03,
+        "Peak learning rate; or one for each equal part of the run.",
+        low=1e-4,
+        high=1.0,
+        log=True,
+        group="optim",
+        mutable=True,
+    )
+    momentum: Parts | None = hyper(
         None,
-        "Momentum of sgd and momentum; None is 0 for sgd and 0.9 for momentum. Others ignore it.",
+        "Momentum of sgd and momentum, or one for each part of the run; None is 0 for sgd and 0.9 for "
+        "momentum. Others ignore it.",
         low=0.0,
         high=0.99,
         group="optim",
         mutable=True,
     )
-    temperature: float = hyper(
+    beta1: Parts = hyper(
+        0.9,
+        "Decay of the first moment of adam and adamw, or one for each part of the run.",
+        low=0.5,
+        high=0.99,
+        group="optim",
+        mutable=True,
+    )
+    beta2: Parts = hyper(
+        0.999,
+        "Decay of their second moment, or one for each part of the run.",
+        low=0.9,
+        high=0.9999,
+        group="optim",
+        mutable=True,
+    )
+    temperature: Parts = hyper(
         1.0,
         "T of Langevin dynamics; 1 samples the posterior, 0 is plain SGD. Others ignore it.",
         low=0.01,
@@ -33,9 +64,9 @@ class Training:
         group="optim",
         mutable=True,
     )
-    weight_decay: float = hyper(
+    weight_decay: Parts = hyper(
         0.0,
-        "L2 penalty; decoupled from the gradient for adamw.",
+        "L2 penalty, decoupled from the gradient for adamw; or one for each run of layers.",
         low=1e-6,
         high=1e-1,
         log=True,
@@ -84,16 +115,23 @@ class Training:
         None, "Reports without improvement of the task's metric before the trial stops itself.", group="reg"
     )
     report_every: int | None = hyper(None, "Steps between two reports; None is one epoch.")
+    hypergrad: int = hyper(
+        0,
+        "Training seeds over which the derivatives of val_loss by hyperparameters are averaged, which the "
+        "last report then has; 0: none are taken unless the search asks. A seed costs 3 to 4 trainings.",
+    )
     seed: int = hyper(0, "Initial weights, order of samples, dropout, augmentation and noise follow from it.")
 
     def __post_init__(self) -> None:
         wrong = [
             f"`{name}` is {value}; it must be {rule}."
             for name, value, fine, rule in (
-                ("lr", self.lr, 0 <= self.lr < float("inf"), "at least 0 and finite"),
-                ("momentum", self.momentum, self.momentum is None or 0 <= self.momentum < 1, "in [0, 1)"),
-                ("temperature", self.temperature, self.temperature >= 0, "at least 0"),
-                ("weight_decay", self.weight_decay, self.weight_decay >= 0, "at least 0"),
+                ("lr", self.lr, _all(self.lr, lambda v: 0 <= v < float("inf")), "at least 0 and finite"),
+                ("momentum", self.momentum, _all(self.momentum, lambda v: 0 <= v < 1), "in [0, 1)"),
+                ("beta1", self.beta1, _all(self.beta1, lambda v: 0 <= v < 1), "in [0, 1)"),
+                ("beta2", self.beta2, _all(self.beta2, lambda v: 0 <= v < 1), "in [0, 1)"),
+                ("temperature", self.temperature, _all(self.temperature, lambda v: v >= 0), "at least 0"),
+                ("weight_decay", self.weight_decay, _all(self.weight_decay, lambda v: v >= 0), "at least 0"),
                 ("batch_size", self.batch_size, self.batch_size >= 1, "at least 1"),
                 ("accumulate", self.accumulate, self.accumulate >= 1, "at least 1"),
                 ("epochs", self.epochs, 0 < self.epochs < float("inf"), "above 0 and finite"),
@@ -116,8 +154,14 @@ class Training:
                     "at least 1, or None",
                 ),
                 ("seed", self.seed, self.seed >= 0, "at least 0"),
+                ("hypergrad", self.hypergrad, self.hypergrad >= 0, "at least 0"),
             )
             if not fine
         ]
         if wrong:
             raise ValueError(" ".join(wrong))
+
+
+def _all(given: Parts | None, fine: Callable[[float], bool]) -> bool:
+    """Whether every part is fine; None is."""
+    return given is None or all(map(fine, parts.values(given)))

@@ -67,6 +67,10 @@ class Task:
     """What early stopping, and by default a sweep, looks at: name and "min" or "max"."""
     metrics: ClassVar[tuple[str, ...]] = ("train_loss", "val_loss")
     """What every report contains; one without them is an error. Declare it along with `evaluate`."""
+    differentiable: ClassVar[tuple[str, ...]] = ()
+    """Hyperparameters by which `loss` can be differentiated, beside the optimiser's
+    (`trainables.hypergrad`). Read as `self.config.NAME` they are numbers or parts, and on the way back
+    tensors, of shape () or (parts,)."""
     find_unused_parameters: ClassVar[bool] = False
     """True where some parameters take no part in some losses (costs a walk through the graph each step)."""
 
@@ -78,8 +82,9 @@ class Task:
     """Held-out split, like `train`."""
 
     asides: Mapping[str, Any]
-    """What the search says beside the hyperparameters, names with a leading _, for example
-    `_hypergrad_if_below`; most tasks have no use for it."""
+    """What the search says beside the hyperparameters, names with a leading _; most tasks have no use for it.
+    `_hypergrad_of` asks for the derivatives of that metric, and `_hypergrad_if_below` for them only where it
+    is below that (`trainables.hypergrad.engine`); `_seed` takes the place of `seed`."""
 
     def __init__(self, config: Training) -> None:
         self.config, self.asides = config, {}
@@ -105,11 +110,12 @@ class Task:
     def evaluate(self, model: torch.nn.Module, ranks: Ranks) -> dict[str, float]:
         """Metrics on held-out data; `ranks.mean` spreads the work and weighs the batches."""
 
-        def measure(batch: Any) -> dict[str, torch.Tensor]:
-            result = self.loss(model, batch)
-            return {"val_loss": result[0] if isinstance(result, tuple) else result}
+        return ranks.mean(self.val, lambda batch: {"val_loss": self.held_out(model, batch)})
 
-        return ranks.mean(self.val, measure)
+    def held_out(self, model: torch.nn.Module, batch: Any) -> torch.Tensor:
+        """Mean loss over a batch of held-out data, a scalar tensor: `val_loss`. By default `loss`."""
+        result = self.loss(model, batch)
+        return result[0] if isinstance(result, tuple) else result
 
     def test(self, model: torch.nn.Module, ranks: Ranks) -> dict[str, float]:
         """Metrics on data kept for the very end; only the report that completes a trial has them."""
@@ -129,7 +135,18 @@ class Task:
         """What trains this task: the gradient-descent loop, unless a subclass brings its own."""
         from trainables.engine.loop import Loop
 
-        return Loop(self, ranks)
+        asked = self.asides.get("_hypergrad_of") == "val_loss"
+        if not asked and not self.config.hypergrad:
+            return Loop(self, ranks)
+        from trainables.hypergrad.engine import Differentiated, obstacle
+
+        loop = Differentiated(self, ranks)
+        reason = obstacle(self.config, loop.model)
+        if reason is None:
+            return loop
+        if self.config.hypergrad:
+            raise ValueError(f"hypergrad is set, and there is {reason}")
+        return Loop(self, ranks)  # a search asked for what this training cannot give
 
     @classmethod
     def reported(cls) -> tuple[str, ...]:

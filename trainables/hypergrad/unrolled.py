@@ -73,15 +73,17 @@ def train(run: Run, params: Tensors, hyper: Hyper) -> Tensors:
     return params
 
 
-def backward(run: Run, params: Tensors, hyper: Hyper) -> Hypergradient:
-    """Validation loss and its derivative with respect to all of `hyper`, from the run's end to its start.
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """A run's states along the way, as many as the way back needs."""
 
-    Args:
-        params: where the run starts.
-        hyper: where the derivative is taken.
-    """
-    names = list(hyper)
-    values = tuple(hyper[name].detach() for name in names)
+    states: Mapping[int, tuple[Tensors, Tensors]]
+    """(parameters, optimiser's state) before some steps, step 0 among them; all between is recomputed."""
+    end: tuple[Tensors, Tensors]
+
+
+def record(run: Run, params: Tensors, hyper: Hyper) -> Tape:
+    """The run from `params`, with every sqrt(T)-th state kept."""
     every = max(1, round(math.sqrt(run.steps)))
     kept: dict[int, tuple[Tensors, Tensors]] = {}
     params, state = _detached(params), run.update.start(params)
@@ -89,18 +91,37 @@ def backward(run: Run, params: Tensors, hyper: Hyper) -> Hypergradient:
         if step % every == 0:
             kept[step] = (params, state)
         params, state = _forward(run, params, state, hyper, step)
+    return Tape(kept, (params, state))
+
+
+def backward(run: Run, params: Tensors, hyper: Hyper) -> Hypergradient:
+    """Validation loss and its derivative with respect to all of `hyper`, from the run's end to its start.
+
+    Args:
+        params: where the run starts.
+        hyper: where the derivative is taken.
+    """
+    return rewind(run, record(run, params, hyper), hyper)
+
+
+def rewind(run: Run, tape: Tape, hyper: Hyper) -> Hypergradient:
+    """What `backward` gives, for a run that was recorded."""
+    names = list(hyper)
+    values = tuple(hyper[name].detach() for name in names)
+    params, state = tape.end
     value, adjoint, total = _validate(run, params, values, names)
     adjoint_state = tuple(torch.zeros_like(s) for s in state)
     end = largest = _norm(adjoint)
-    for first in reversed(range(0, run.steps, every)):
-        params, state = kept.pop(first)
+    last = run.steps
+    for first in sorted(tape.states, reverse=True):
+        params, state = tape.states[first]
         segment: list[_Step] = []
-        for step in range(first, min(first + every, run.steps)):
+        for step in range(first, last):
             taken = _recorded(run, params, state, values, names, step)
             segment.append(taken)
             with torch.no_grad():
                 params, state = run.update(params, taken.grads, state, run.settings(hyper, step), step)
-        for step in reversed(range(first, first + len(segment))):
+        for step in reversed(range(first, last)):
             taken = segment.pop()
             direct, through, adjoint_state, own = _through_update(
                 run, taken, values, names, step, (*adjoint, *adjoint_state)
@@ -109,6 +130,7 @@ def backward(run: Run, params: Tensors, hyper: Hyper) -> Hypergradient:
             adjoint = _added(direct, curved)
             total = _added(total, _added(own, crossed))
             largest = max(largest, _norm(adjoint))
+        last = first
     growth = math.log10(largest / end) if end > 0 and math.isfinite(largest) else math.inf
     return Hypergradient(value, dict(zip(names, total, strict=True)), growth)
 

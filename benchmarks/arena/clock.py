@@ -1,7 +1,8 @@
 """Simulated parallel time: workers, a heap of finishing times, and Ray's calls in Ray's order.
 
 A free worker asks at once; a trial takes the seconds that its problem says. With a scheduler a trial reports
-after each iteration: first the scheduler judges, then the searcher hears of the result, then of the end.
+after each iteration: first the scheduler judges; if the trial goes on the searcher hears of the report, else
+of the end alone (`TuneController._process_trial_result`). Without one it reports once, at its end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from benchmarks.arena.problem import Outcome, Problem
@@ -34,7 +35,7 @@ class Run:
     ended_s: list[float] = field(default_factory=list)
     """Simulated."""
     suggest_s: list[float] = field(default_factory=list)
-    """Real seconds for the suggestion and for telling its result."""
+    """CPU seconds for the suggestion and for telling its results."""
     idle_s: float = 0.0
     """Simulated seconds that workers waited for a suggestion, all together."""
 
@@ -59,7 +60,7 @@ def run(
     workers: int,
     trials: int | None = None,
     trainings: float | None = None,
-    scheduler: AsyncHyperBandScheduler | None = None,
+    scheduler: TrialScheduler | None = None,
     seed: int = 0,
 ) -> Run:
     """One search, to its `trials` or until as many iterations as so many full `trainings` have run."""
@@ -74,11 +75,11 @@ def run(
         scheduler.set_search_properties(METRIC, "min")
     while True:
         while idle and (trials is None or started < trials) and ran < budget:
-            began = time.perf_counter()
+            began = time.process_time()
             config = searcher.suggest(f"{started:05d}")
             if config is None or config == "FINISHED":
                 break
-            cost_s = time.perf_counter() - began
+            cost_s = time.process_time() - began
             outcome, noise = problem.train([config])[0], np.random.default_rng([seed, started])
             one = _Trial(f"{started:05d}", config, outcome, noise, cost_s=cost_s)
             found.idle_s += now - idle.pop(0)
@@ -103,16 +104,16 @@ def run(
         verdict = TrialScheduler.CONTINUE
         if scheduler is not None:
             verdict = scheduler.on_trial_result(None, one, result)  # type: ignore[arg-type]
-        began = time.perf_counter()
-        searcher.on_trial_result(one.trial_id, result)
+        began = time.process_time()
         if verdict == TrialScheduler.CONTINUE and one.iteration < problem.max_t:
-            one.cost_s += time.perf_counter() - began
+            searcher.on_trial_result(one.trial_id, result)
+            one.cost_s += time.process_time() - began
             heapq.heappush(running, (now + one.outcome.seconds, order, one))
             continue
         if scheduler is not None:
             scheduler.on_trial_complete(None, one, result)  # type: ignore[arg-type]
         searcher.on_trial_complete(one.trial_id, {**result, "done": True})
-        one.cost_s += time.perf_counter() - began
+        one.cost_s += time.process_time() - began
         idle.append(now)
         found.loss.append(reported)
         found.truth.append(problem.regret(float(one.outcome.losses[-1])))

@@ -46,10 +46,11 @@ class Pruning(Searcher):
         self._trials[trial_id].report(result[self._metric], result["training_iteration"])
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """COMPLETE at the last iteration, else PRUNED."""
+        """COMPLETE at the last iteration, else PRUNED at what it reported last."""
         if result["training_iteration"] >= self._max_t:
             self._study.tell(self._trials[trial_id], result[self._metric])
         else:
+            self.on_trial_result(trial_id, result)
             self._study.tell(self._trials[trial_id], state=optuna.trial.TrialState.PRUNED)
 
     def save(self, checkpoint_path: str) -> None:

@@ -1,7 +1,8 @@
-"""The arena's results: one Parquet file a game, a Markdown table with bootstrap intervals, and curves."""
+"""The arena's results: one Parquet file a game, Markdown tables with bootstrap intervals, one Arrow table."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.arena.clock import Run, incumbents
+from benchmarks.arena.lcbench import HELD_OUT
 from benchmarks.arena.problem import Array, Problem
 from benchmarks.arena.suites import Game, Suite
 
@@ -19,15 +21,17 @@ COLUMNS = (
     "pairs",
     "regret",
     "to random",
-    "to tpe",
+    "held out, to random",
     "at random's time, to random",
     "makespan to random's",
     "idle",
     "trials",
-    "ms a suggestion",
+    "CPU ms a suggestion",
 )
-GRID = np.linspace(0.02, 1.0, 50)
-"""Shares of random search's makespan at which curves are compared."""
+HEROES = ("pso", "bayesian")
+"""Whom the duels are about."""
+Games = dict[Game, dict[str, Array]]
+"""The columns of each game that was played."""
 
 
 def path(folder: Path, game: Game) -> Path:
@@ -36,8 +40,8 @@ def path(folder: Path, game: Game) -> Path:
     return folder / f"{game.problem}" / f"{game.seed}-{game.workers}-{plain}.parquet"
 
 
-def write(folder: Path, game: Game, problem: Problem, run: Run) -> None:
-    """One row a trial, in the order in which they ended."""
+def write(folder: Path, game: Game, problem: Problem, run: Run, played: dict[str, str]) -> None:
+    """One row a trial, in the order in which they ended; `played` (when, at which commit) beside them."""
     n = len(run.loss)
     columns: dict[str, Any] = {
         "problem": [game.problem] * n, "seed": [game.seed] * n, "workers": [game.workers] * n,
@@ -47,12 +51,12 @@ def write(folder: Path, game: Game, problem: Problem, run: Run) -> None:
     }  # fmt: skip
     where = path(folder, game)
     where.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns), where.with_suffix(".part"))
+    pq.write_table(pa.table(columns).replace_schema_metadata(played), where.with_suffix(".part"))
     where.with_suffix(".part").rename(where)
 
 
-def read(folder: Path, suite: Suite) -> dict[Game, dict[str, Array]]:
-    """The columns of every game that was played."""
+def read(folder: Path, suite: Suite) -> Games:
+    """Every game that was played."""
     found = {}
     for game in suite.games():
         if path(folder, game).exists():
@@ -64,6 +68,14 @@ def read(folder: Path, suite: Suite) -> dict[Game, dict[str, Array]]:
     return found
 
 
+def export(folder: Path, suite: Suite, where: Path) -> None:
+    """All games as one Arrow file, one row a trial."""
+    tables = [pq.read_table(path(folder, game)) for game in suite.games() if path(folder, game).exists()]
+    together = pa.concat_tables([one.replace_schema_metadata(None) for one in tables])
+    with pa.OSFile(str(where), "wb") as file, pa.ipc.new_file(file, together.schema) as writer:
+        writer.write_table(together)
+
+
 def ratio(ours: Array, theirs: Array) -> tuple[float, float, float]:
     """Ratio of mean regrets over the same pairs, and its 95 % bootstrap interval."""
     picks = np.random.default_rng(0).integers(len(ours), size=(BOOTSTRAPS, len(ours)))
@@ -72,84 +84,92 @@ def ratio(ours: Array, theirs: Array) -> tuple[float, float, float]:
     return float(ours.mean() / theirs.mean()), float(low), float(high)
 
 
-def markdown(folder: Path, suite: Suite) -> str:
-    """A table for each number of workers."""
-    games, lines = read(folder, suite), []
-    for workers in suite.workers:
-        lines += ["", f"{workers} workers:", "", f"| {' | '.join(COLUMNS)} |"]
-        lines.append("|---" + "|--:" * (len(COLUMNS) - 1) + "|")
-        rows = []
-        for searcher in suite.searchers:
-            mine = [g for g in games if g.workers == workers and g.searcher == searcher]
-            pairs = [(g, _other(g, "random"), _other(g, "tpe")) for g in mine]
-            pairs = [pair for pair in pairs if pair[1] in games and pair[2] in games]
-            if pairs:
-                rows.append(_row(games, searcher, workers, pairs))
-        lines += [text for _, text in sorted(rows)]
-    return f"{suite.about}.\n" + "\n".join(lines) + "\n"
-
-
-def _other(game: Game, searcher: str) -> Game:
-    return Game(game.problem, game.seed, game.workers, searcher)
-
-
-def _row(
-    games: dict[Game, dict[str, Array]], searcher: str, workers: int, pairs: list[tuple[Game, Game, Game]]
-) -> tuple[float, str]:
-    last = np.array([[games[g]["incumbent"][-1] for g in pair] for pair in pairs])
-    at_once = np.array([[_at(games[g], games[pair[1]]["ended_s"][-1]) for g in pair[:2]] for pair in pairs])
-    spans = np.array([[games[g]["ended_s"].max() for g in pair[:2]] for pair in pairs])
-    idle = np.mean([games[g]["idle_s"][0] / (workers * games[g]["ended_s"].max()) for g, *_ in pairs])
-    cost = np.mean([games[g]["suggest_s"].mean() for g, *_ in pairs])
-    trials = np.mean([len(games[g]["ended_s"]) for g, *_ in pairs])
-    cells = [
-        searcher, f"{len(pairs)}", f"{last[:, 0].mean():.3f}", _interval(last[:, 0], last[:, 1]),
-        _interval(last[:, 0], last[:, 2]), _interval(at_once[:, 0], at_once[:, 1]),
-        f"{np.median(spans[:, 0] / spans[:, 1]):.2f}", f"{idle:.1%}", f"{trials:.0f}", f"{1e3 * cost:.2g}",
-    ]  # fmt: skip
-    return last[:, 0].mean(), f"| {' | '.join(cells)} |"
-
-
-def _interval(ours: Array, theirs: Array) -> str:
-    middle, low, high = ratio(ours, theirs)
-    return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _at(columns: dict[str, Array], second: float) -> float:
+def at(columns: dict[str, Array], second: float) -> float:
     """Regret of the incumbent at a simulated second; 1, a random configuration's, before the first result."""
     known = int(np.searchsorted(columns["ended_s"], second, side="right"))
     return float(columns["incumbent"][known - 1]) if known else 1.0
 
 
-def draw(folder: Path, suite: Suite, where: Path) -> None:
-    """Mean regret against trials and against simulated time, an SVG."""
-    import matplotlib
+def markdown(folder: Path, suite: Suite) -> str:
+    """A table for each number of workers, then each hero against everyone."""
+    games, lines = read(folder, suite), [f"{suite.about}; {_when(folder, suite)}."]
+    for workers in suite.workers:
+        rows = []
+        for searcher in suite.searchers:
+            pairs = _pairs(games, searcher, "random", workers)
+            if pairs:
+                rows.append(_row(games, searcher, workers, pairs))
+        lines += ["", f"{workers} workers:", "", *_table(COLUMNS, [row for _, row in sorted(rows)])]
+    for hero in HEROES:
+        columns = [f"`{hero}` to"]
+        for workers in suite.workers:
+            columns += [f"pairs, {workers} workers", "after all trials", "at equal time"]
+        rows = []
+        for rival in suite.searchers:
+            if rival != hero and any(_pairs(games, hero, rival, workers) for workers in suite.workers):
+                rows.append([rival, *_duel(games, hero, rival, suite.workers)])
+        lines += ["", *_table(columns, rows)]
+    return "\n".join(lines) + "\n"
 
-    matplotlib.use("svg")
-    from matplotlib import pyplot
 
-    games = read(folder, suite)
-    figure, axes = pyplot.subplots(
-        len(suite.workers), 2, figsize=(11, 4 * len(suite.workers)), squeeze=False, sharey=True
-    )
-    for (by_trial, by_time), workers in zip(axes, suite.workers, strict=True):
-        for number, searcher in enumerate(suite.searchers):
-            mine = [g for g in games if g.workers == workers and g.searcher == searcher]
-            mine = [g for g in mine if _other(g, "random") in games]
-            if not mine:
-                continue
-            n = min(len(games[g]["incumbent"]) for g in mine)
-            style = {"label": searcher, "color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}
-            by_trial.plot(
-                range(1, n + 1), np.mean([games[g]["incumbent"][:n] for g in mine], axis=0), **style
-            )
-            times = [
-                [_at(games[g], share * games[_other(g, "random")]["ended_s"][-1]) for share in GRID]
-                for g in mine
-            ]
-            by_time.plot(GRID, np.mean(times, axis=0), **style)
-        by_trial.set(xlabel="trials ended", ylabel=f"regret, {workers} workers", yscale="log")
-        by_time.set(xlabel="simulated time, in random search's makespan")
-    axes[0][1].legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(where)
+def _when(folder: Path, suite: Suite) -> str:
+    """Days and commits at which the games were played."""
+    files = [path(folder, game) for game in suite.games() if path(folder, game).exists()]
+    notes: list[Any] = [pq.read_schema(file).metadata or {} for file in files]
+    days, commits = ({note.get(key, b"?").decode() for note in notes} for key in (b"day", b"commit"))
+    return f"played on {', '.join(sorted(days))} at {', '.join(sorted(commits))}"
+
+
+def _table(columns: Any, rows: list[list[str]]) -> list[str]:
+    head = [f"| {' | '.join(columns)} |", "|---" + "|--:" * (len(columns) - 1) + "|"]
+    return head + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _pairs(games: Games, searcher: str, other: str, workers: int) -> list[tuple[Game, Game]]:
+    """Games of two searchers on the same problem and seed."""
+    mine = [game for game in games if game.workers == workers and game.searcher == searcher]
+    both = [(game, Game(game.problem, game.seed, workers, other)) for game in mine]
+    return [pair for pair in both if pair[1] in games]
+
+
+def _row(
+    games: Games, searcher: str, workers: int, pairs: list[tuple[Game, Game]]
+) -> tuple[float, list[str]]:
+    last = _both(pairs, lambda game, _: games[game]["incumbent"][-1])
+    at_once = _both(pairs, lambda game, random: at(games[game], games[random]["ended_s"][-1]))
+    spans = _both(pairs, lambda game, _: games[game]["ended_s"].max())
+    held_out = np.array([pair[0].problem.rpartition("-")[2] in HELD_OUT for pair in pairs])
+    idle = np.mean([games[g]["idle_s"][0] / (workers * games[g]["ended_s"].max()) for g, _ in pairs])
+    cost = np.mean([games[g]["suggest_s"].mean() for g, _ in pairs])
+    trials = np.mean([len(games[g]["ended_s"]) for g, _ in pairs])
+    cells = [
+        searcher, f"{len(pairs)}", f"{last[:, 0].mean():.3f}", _interval(last),
+        _interval(last[held_out]) if held_out.any() else "", _interval(at_once),
+        f"{np.median(spans[:, 0] / spans[:, 1]):.2f}", f"{idle:.1%}", f"{trials:.0f}", f"{1e3 * cost:.2g}",
+    ]  # fmt: skip
+    return last[:, 0].mean(), cells
+
+
+def _both(pairs: list[tuple[Game, Game]], value: Callable[[Game, Game], float]) -> Array:
+    """A value of each game of each pair, given the pair's second; shape (pairs, 2)."""
+    return np.array([[value(game, pair[1]) for game in pair] for pair in pairs])
+
+
+def _duel(games: Games, hero: str, rival: str, workers: tuple[int, ...]) -> list[str]:
+    """Ratios of regrets with all trials used, and when the first of the two has used up its own."""
+    cells = []
+    for count in workers:
+        pairs = _pairs(games, hero, rival, count)
+        if not pairs:
+            cells += ["0", "", ""]
+            continue
+        ends = [min(games[g]["ended_s"].max() for g in pair) for pair in pairs]
+        timed = [[at(games[g], end) for g in pair] for pair, end in zip(pairs, ends, strict=True)]
+        last = _both(pairs, lambda game, _: games[game]["incumbent"][-1])
+        cells += [f"{len(pairs)}", _interval(last), _interval(np.array(timed))]
+    return cells
+
+
+def _interval(both: Array) -> str:
+    middle, low, high = ratio(both[:, 0], both[:, 1])
+    return f"{middle:.2f} [{low:.2f}, {high:.2f}]"

@@ -104,11 +104,15 @@ def _plain(sweep: Any) -> list[str]:
             f"gpus_per_rank: is {gpus} with {ranks} ranks; a fraction below 1 is for one rank only, "
             "as NCCL refuses two ranks on one device. Take a whole number, or ranks=1."
         )
-    if isinstance(sweep.warm_start, str) or not all(isinstance(one, str) for one in sweep.warm_start):
+    if not _texts(sweep.warm_start):
         problems.append(f"warm_start: is {sweep.warm_start!r}; it must be a list of sweeps' folders.")
     if sweep.time_budget is not None:
         problems += _of(lambda: options.seconds(sweep.time_budget), "time_budget")
     return problems
+
+
+def _texts(v: Any) -> bool:
+    return isinstance(v, list | tuple) and all(isinstance(one, str) for one in v)
 
 
 def _of(attempt: Callable[[], Any], key: str) -> list[str]:
@@ -182,10 +186,10 @@ def _space(sweep: Any, problems: list[str]) -> Any:
     if not isinstance(sweep.space, Mapping):
         problems.append(f"space: is {sweep.space!r}; it must map parameters' names to what they may be.")
         return None
-    if not isinstance(sweep.fixed, Mapping):
+    if not isinstance(sweep.fixed, Mapping) or not all(isinstance(name, str) for name in sweep.fixed):
         problems.append(f"fixed: is {sweep.fixed!r}; it must map parameters' names to values.")
         return None
-    if isinstance(sweep.constraints, str) or not all(isinstance(text, str) for text in sweep.constraints):
+    if not _texts(sweep.constraints):
         problems.append(
             f"constraints: is {sweep.constraints!r}; it must be a list of texts such as 'a * b <= 1024'."
         )

@@ -1,5 +1,4 @@
-"""Shapes of YAML mappings, checked by pydantic and explained in our words: the key, what it is, what it may
-be."""
+"""Shapes of YAML mappings, checked by pydantic and explained in our words: the key, what it is and may be."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -39,15 +38,18 @@ def read(shape: type[S], value: Any, where: str, problems: list[str]) -> S | Non
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        # A union reports every branch; one sentence a key is enough.
-        problems += dict.fromkeys(_sentence(dict(e), shape, where) for e in error.errors(include_url=False))
+        found: dict[str, str] = {}
+        for one in error.errors(include_url=False):
+            # Pydantic names the branch of a union beside the keys; only unions of plain types occur here.
+            location = [str(part) for part in one["loc"] if part not in ("int", "float", "str", "bool")]
+            key = ".".join([where, *location] if where else location) or "the file"
+            # Of several branches the last stays, which is the widest.
+            found[key] = _sentence(key, location, dict(one), shape)
+        problems += found.values()
         return None
 
 
-def _sentence(error: dict[str, Any], shape: type[Shape], where: str) -> str:
-    # Pydantic's location has the branch of a union beside the keys; only unions of plain types occur here.
-    location = [str(part) for part in error["loc"] if part not in ("int", "float", "str", "bool")]
-    key = ".".join([where, *location] if where else location) or "the file"
+def _sentence(key: str, location: list[str], error: dict[str, Any], shape: type[Shape]) -> str:
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         known = _keys(shape, location[:-1])
@@ -79,7 +81,14 @@ def _bound(kind: str, context: Mapping[str, Any]) -> str | None:
 def _keys(shape: type[Shape], path: list[str]) -> list[str]:
     """The known keys of the shape that `path` leads to."""
     for part in path:
-        inner = shape.model_fields[part].annotation
-        inner_shapes = [s for s in (inner, *getattr(inner, "__args__", ())) if isinstance(s, type)]
-        shape = next((s for s in inner_shapes if issubclass(s, Shape)), shape)
+        if part.isdigit():  # a place in a list of shapes
+            continue
+        shape = _shape_in(shape.model_fields[part].annotation) or shape
     return list(shape.model_fields)
+
+
+def _shape_in(annotation: Any) -> type[Shape] | None:
+    """The shape in an annotation such as `list[Shape] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, Shape):
+        return annotation
+    return next(filter(None, map(_shape_in, getattr(annotation, "__args__", ()))), None)

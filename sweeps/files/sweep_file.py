@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sweeps import recipes
 from sweeps.checks import validation
 from sweeps.files import options
 from sweeps.files.pinning import pinned
@@ -49,14 +50,26 @@ def load(
     path = Path(path)
     changes = {key: value for key, value in (overrides or {}).items() if value is not None}
     if path.is_dir() or not path.exists():
-        siblings = [p.name for p in path.parent.glob("*") if p.suffix in (".py", ".yaml", ".yml")]
-        near = nearest(path.name, siblings)
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        hint = f" Did you mean {path.with_name(near)}?" if near else " Give a .py or .yaml file."
-        raise SpecError([f"{path}: {what}.{hint}"])
+        raise SpecError([_absent(path)])
     if path.suffix == ".py":
         return from_python(path).override(set=pins, **changes)
-    return loads(path.read_text(), path.parent, changes, pins, title=f"{path} cannot be run as written")
+    try:
+        text = path.read_text()
+    except UnicodeDecodeError as error:
+        raise SpecError([f"{path}: is no text. Give a .py or .yaml file."]) from error
+    return loads(text, path.parent, changes, pins, title=f"{path} cannot be run as written")
+
+
+def _absent(path: Path) -> str:
+    """What is said of a file that is not there: the one meant may lie beside it, or be a recipe of ours."""
+    what = "is a folder, not a file" if path.is_dir() else "does not exist"
+    siblings = [p.name for p in path.parent.glob("*") if p.suffix in (".py", ".yaml", ".yml")]
+    if near := nearest(path.name, siblings):
+        return f"{path}: {what}. Did you mean {path.with_name(near)}?"
+    recipe = Path(recipes.__file__).with_name(path.name)
+    if recipe.is_file() and recipe.name != "__init__.py":
+        return f"{path}: {what}. Did you mean {recipe}?"
+    return f"{path}: {what}. Give a .py or .yaml file."
 
 
 def loads(

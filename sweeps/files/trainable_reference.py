@@ -23,9 +23,10 @@ def load_program(trainable: Any) -> trainables.Program:
         ValueError: No such trainable or script; says what there is.
     """
     if isinstance(trainable, Mapping):
-        unknown = [f"{key!r}; {allowed(key, SCRIPT_KEYS)}" for key in trainable if key not in SCRIPT_KEYS]
+        unknown = [key for key in trainable if key not in SCRIPT_KEYS]
         if unknown:
-            raise ValueError("a script has no key " + " and no key ".join(unknown))
+            each = [f"{key!r}; {allowed(str(key), SCRIPT_KEYS)}" for key in unknown]
+            raise ValueError("a script has no key " + " and no key ".join(each))
         return script(**trainable)
     try:
         with taking():

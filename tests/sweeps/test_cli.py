@@ -34,6 +34,8 @@ def never(*_, **__):
         (["run", "RECIPE", "--ranks", "4096"], ["ranks", "4096 CPUs"]),
         (["run", "RECIPE", "--gpus-per-rank", "8"], ["gpus_per_rank", "16 GPUs"]),
         (["run", "nosuch.py"], ["nosuch.py: does not exist"]),
+        (["run", "recipes/quickstart.py"], ["does not exist. Did you mean", "sweeps/recipes/quickstart.py?"]),
+        (["run", "noise.yaml"], ["noise.yaml: is no text"]),
         (["run", "RECIPE", "--storage", "/proc/nosuch"], ["storage '/proc/nosuch' cannot be written"]),
         (["run", "RECIPE", "--set", "lrr=0.1"], ["'lrr'; did you mean 'lr'?"]),
         (["resume", "nothere"], ["'nothere' holds no sweep"]),
@@ -63,6 +65,7 @@ def test_a_wrong_input_is_answered_with_exit_code_2_its_name_and_what_is_allowed
 ):
     (outside / "goal.yaml").write_text(GOAL)
     (outside / "ends.yaml").write_text(ENDS)
+    (outside / "noise.yaml").write_bytes(bytes(range(128, 256)))
     before = sorted(outside.rglob("*"))
     monkeypatch.setattr(ray, "init", never)
     answer = starling(*[recipe if word == "RECIPE" else word for word in words])

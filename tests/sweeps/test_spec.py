@@ -101,6 +101,10 @@ def test_a_sweep_cannot_be_changed() -> None:
         ({"space": {"lr": tune.uniform(1, 0)}}, "space: lr: the lower bound 1 is above the upper bound 0"),
         ({"space": {"m": when("opt", "sgd", 1)}}, "space: m: when('opt', ...): there is no parameter 'opt'"),
         ({"constraints": "lr < 1"}, "constraints: is 'lr < 1'; it must be a list of texts"),
+        ({"constraints": 5}, "constraints: is 5; it must be a list of texts"),
+        ({"warm_start": 5}, "warm_start: is 5; it must be a list of sweeps' folders."),
+        ({"fixed": {1: 2}}, "fixed: is {1: 2}; it must map parameters' names to values."),
+        ({"trainable": {1: 2}}, "trainable: a script has no key 1; Known: program, command, folder."),
         (
             {"constraints": ["lrr < 1"]},
             "space: constraint 'lrr < 1': there is no parameter 'lrr'; did you mean 'lr'?",

@@ -1,3 +1,6 @@
+import contextlib
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +10,7 @@ from ray import tune
 from search_algs import load as algorithm
 from search_algs.space import when
 from sweeps import SpecError, Sweep
-from sweeps.files import sweep_file
+from sweeps.files import options, sweep_file
 from trainables.program import script
 
 OURS = """
@@ -84,6 +87,41 @@ def test_options_count_before_the_file_is_judged(tmp_path: Path) -> None:
 )
 def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, message: str) -> None:
     assert any(message in p for p in refused(write(tmp_path, "a.yaml", text)))
+
+
+ODD = [
+    *(None, 5, -1, 0.5, True, "x", "", [], [1], ["a"], {}, {"a": 1}, {1: 2}, {"name": 3}, [[1]], [{"a": 1}]),
+    *(float("nan"), ":", "tpe:", "asha:=3", "asha:max_t", {"name": "asha", "max_t": "x"}),
+]
+KEYS = [f.name for f in dataclasses.fields(Sweep) if f.init]
+WANDB = ["parameters", "metric", "metrics", "early_terminate", "command", "program", "run_cap", "method"]
+ENDS = ["min", "max", "values", "value", "distribution", "probabilities", "q", "when", "options"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *({"trainable": "classify", "space": {"lr": {"value": 1}}, "trials": 2, key: "?"} for key in KEYS),
+        *({"method": "random", "parameters": {"lr": {"values": [0.1, 1.0]}}, key: "?"} for key in WANDB),
+        *({"trainable": None, "space": {"lr": {"min": 1, "max": 2, key: "?"}}, "trials": 2} for key in ENDS),
+        *({"trainable": None, "space": {"lr": {"values": [1], key: "?"}}, "trials": 2} for key in ENDS),
+    ],
+    ids=lambda config: "-".join(config),
+)  # fmt: skip
+def test_whatever_a_key_holds_it_is_taken_or_refused_with_a_sentence(tmp_path: Path, config: dict) -> None:
+    for odd in ODD:
+        with contextlib.suppress(SpecError):  # whatever else is raised is a defect
+            sweep_file.loads(options.write_yaml(config).replace("'?'", json.dumps(odd)), tmp_path)
+
+
+def test_one_mistake_is_one_sentence(tmp_path: Path) -> None:
+    text = "{trainable: classify, space: {lr: {min: '0.1', max: 1.0}}, trials: 2}"
+    assert refused(write(tmp_path, "s.yaml", text)) == ["lr.min: is '0.1'; it must be a number."]
+    text = "{method: custom, parameters: {a: {value: 1}}, metrics: [{name: a, gaol: minimize}, {name: b}]}"
+    assert refused(write(tmp_path, "w.yaml", text)) == [
+        "metrics.0.gaol: there is no such key; did you mean 'goal'? Known: name, goal, target, impute, "
+        "impute_while_running."
+    ]
 
 
 def test_a_missing_file_is_answered_with_a_neighbour(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ class TaskProgram(Program):
                 cpus_per_rank=cpus_per_rank,
                 gpus_per_rank=gpus_per_rank,
                 mutable=self.mutable,
+                pictures=self.task.pictures is not Task.pictures,
                 watchdog_s=watchdog_s,
                 environment=environment(os.environ),
             )

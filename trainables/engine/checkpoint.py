@@ -26,10 +26,10 @@ def unpack(data: bytes) -> dict[str, Any]:
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
-def write(folder: str | Path, data: bytes) -> None:
-    """Put `data` into `folder`: all of it or nothing, whatever is killed meanwhile."""
-    final = Path(folder, FILE)
-    partial = final.with_name(f"{FILE}.{os.getpid()}.partial")
+def write(folder: str | Path, data: bytes, name: str = FILE) -> None:
+    """Put `data` into a file of `folder`: all of it or nothing, whatever is killed meanwhile."""
+    final = Path(folder, name)
+    partial = final.with_name(f"{name}.{os.getpid()}.partial")
     with partial.open("wb") as file:
         file.write(data)
         file.flush()

@@ -46,6 +46,8 @@ class Plan:
     cpus_per_rank: float
     gpus_per_rank: float
     mutable: frozenset[str] = frozenset()
+    pictures: bool = False
+    """Whether a checkpoint has the task's pictures."""
     watchdog_s: float = 300.0
     """A rank that makes no step for this long is reported as hung."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainables.engine import data, hparams, optimizers, schedule
+from trainables.engine import data, hparams, optimizers, pictures, schedule
 from trainables.engine.ddp import Ranks, TrialFailed
 from trainables.engine.ema import Average
 from trainables.engine.task import Task
@@ -197,6 +197,13 @@ class Loop:
         }
         fault = self._divergence(metrics)
         return report if fault is None else report | {"done": True, "fault": fault}
+
+    def pictures(self) -> dict[str, bytes]:
+        """The task's pictures as PNG, of the averaged weights where they are kept."""
+        self.model.eval()
+        with torch.no_grad(), self._autocast(), self.average.in_place() if self.average else nullcontext():
+            found = self.task.pictures(self.model, self.ranks)
+        return {name: pictures.grid(images) for name, images in found.items()}
 
     def _impatient(self, metrics: Mapping[str, float]) -> bool:
         """Count reports without improvement; True once there are `patience` of them."""

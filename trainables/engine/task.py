@@ -121,6 +121,13 @@ class Task:
         """Metrics on data kept for the very end; only the report that completes a trial has them."""
         return {}
 
+    def pictures(self, model: torch.nn.Module, ranks: Ranks) -> Mapping[str, torch.Tensor]:
+        """Images to look at, by name: shape (n, 1 or 3, height, width), from 0 to 1.
+
+        Each checkpoint keeps them as NAME.png. Called on every rank; rank 0's are kept.
+        """
+        return {}
+
     def mutate(self, model: torch.nn.Module) -> None:
         """Carry changed hyperparameters into the model. By default: `dropout` into every dropout layer."""
         from torch.nn.modules.dropout import _DropoutNd

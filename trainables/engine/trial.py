@@ -52,10 +52,12 @@ class Trial(tune.Trainable):
         return {name: _plain(value) for name, value in metrics.items()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """One file with the state of all ranks, which is the same on each."""
+        """One file with the state of all ranks, which is the same on each, and the task's pictures."""
         if self._fresh:
             self._build()
         checkpoint.write(checkpoint_dir, self._all("state_dict")[0])
+        for name, image in self._all("pictures")[0].items() if self.plan.pictures else ():
+            checkpoint.write(checkpoint_dir, image, f"{name}.png")
 
     def load_checkpoint(self, checkpoint_dir: Any) -> None:
         """Go on from a checkpoint of this or another trial, under this trial's config."""

@@ -191,8 +191,6 @@ def _overridden(arguments: argparse.Namespace, sweep: "Sweep | None", **more: An
     fixed = options.assignments(arguments.set)
     if arguments.data is not None:
         fixed["data"] = arguments.data
-    if isinstance(fixed.get("data"), str):
-        fixed["data"] = str(Path(fixed["data"]).absolute())  # trials run in folders of their own
     if sweep is None:
         return sweep_file.load(arguments.file, overrides=fields | more, pins=fixed or None)
     return sweep.override(set=fixed or None, **(fields | more))

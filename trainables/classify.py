@@ -27,7 +27,7 @@ class Classification(Training):
         "digits", "8x8 grey digits or 32x32 photographs.", choices=("digits", "cifar10"), group="data"
     )
     data: str | None = hyper(
-        None, "Folder of the CIFAR-10 Parquet files; None is STARLING_DATA.", group="data"
+        None, "Folder of the CIFAR-10 Parquet files; None is STARLING_DATA.", group="data", path=True
     )
     model: str = hyper(
         "conv",

@@ -76,7 +76,7 @@ class Script(Program):
         self.name = Path(program).stem if program else str(command[0])
         self.program, self.command, self.folder, self.grace_s = program, command, folder, grace_s
 
-    def check(self, config: Mapping[str, Any]) -> list[str]:
+    def obstacles(self, config: Mapping[str, Any]) -> list[str]:
         """What is wrong with the script's files and command; a script takes any config."""
         if not self.folder.is_dir():
             return [f"the script's folder {str(self.folder)!r} does not exist. Give the one that it runs in."]

@@ -52,7 +52,11 @@ class Program(abc.ABC):
         return None
 
     def check(self, config: Mapping[str, Any]) -> list[str]:
-        """Problems of a concrete config, or of its fixed part; one sentence each."""
+        """What is wrong with the values of a config, or of its fixed part; one sentence each."""
+        return []
+
+    def obstacles(self, config: Mapping[str, Any]) -> list[str]:
+        """What this machine lacks for a config whose values are right, such as data; one sentence each."""
         return []
 
     @abc.abstractmethod
@@ -77,8 +81,12 @@ class TaskProgram(Program):
         self.metrics = (*declared, *ENGINE_METRICS) if declared else None
 
     def check(self, config: Mapping[str, Any]) -> list[str]:
-        """Unknown names, values of the wrong type or out of bounds, and the task's own obstacles."""
-        return hparams.problems(self.task.Config, config) or self.task.problems(config)
+        """Unknown names, values of the wrong type or out of bounds."""
+        return hparams.problems(self.task.Config, config)
+
+    def obstacles(self, config: Mapping[str, Any]) -> list[str]:
+        """The task's own word."""
+        return self.task.problems(config)
 
     def reports(self, config: Mapping[str, Any]) -> int | None:
         """One for each epoch begun; None where reports come every so many steps, or values are wrong."""

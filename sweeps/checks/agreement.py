@@ -1,6 +1,7 @@
 """Whether a sweep's parts fit together: metric, parameters, trainable, search and scheduler."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import search_algs
@@ -93,12 +94,45 @@ def _texts(value: str | Sequence[str] | None, key: str, problems: list[str]) -> 
     return tuple(texts)
 
 
-def unknown_hyperparameters(sweep: Any, program: Any, space: Any) -> list[str]:
-    """Names in `space` and `fixed` that the trainable does not have, and options it does not know."""
+def wrong_hyperparameters(sweep: Any, program: Any, space: Space | None) -> list[str]:
+    """What the trainable says of the names and values in `space` and `fixed`."""
+    unknown = list(_unknown(sweep, program, space))
+    said: dict[str, str] = {}
+    for config in corners(space) if space is not None else ():
+        for text in program.check(config):
+            said.setdefault(text.partition("`")[2].partition("`")[0], text)  # one value too large says enough
+    for name, _ in unknown:
+        said.pop(name, None)
+    constants = space.constants if space is not None else {}
+    hints = {
+        name: f" To search them: {{values: {value}}}, or tune.choice({value})."
+        for name, value in constants.items()
+        if isinstance(value, list)
+    }
+    return [
+        *(text for _, text in unknown),
+        *(f"{program.name}: {text}{hints.get(name, '')}" for name, text in said.items()),
+    ]
+
+
+def absolute_paths(sweep: Any, program: Any) -> dict[str, Any]:
+    """`space` and `fixed` with paths made absolute: trials run in folders and on machines of their own."""
+    paths = [name for name, known in (program.hyperparameters or {}).items() if known.path]
+    filled = {}
+    for key in ("space", "fixed"):
+        given = getattr(sweep, key)
+        there = [name for name in paths if isinstance(given, Mapping) and isinstance(given.get(name), str)]
+        if there:
+            absolute = {name: os.path.abspath(os.path.expanduser(given[name])) for name in there}
+            filled[key] = {**given, **absolute}
+    return filled
+
+
+def _unknown(sweep: Any, program: Any, space: Space | None) -> Iterator[tuple[str, str]]:
+    """Names that the trainable does not have, and options it does not know; each with what is said of it."""
     known = program.hyperparameters
     if known is None:
-        return []
-    problems = []
+        return
     searched = {d.name: d for d in space.dimensions} if space is not None else {}
     fixed = _leaves(sweep.fixed) if isinstance(sweep.fixed, Mapping) else {}
     constants = space.constants if space is not None else {}
@@ -106,28 +140,16 @@ def unknown_hyperparameters(sweep: Any, program: Any, space: Any) -> list[str]:
     for where, names in (("space", searched | given), ("fixed", fixed)):
         for name in names:
             if name not in known and name.split(".")[0] not in known:
-                problems.append(
-                    f"{where}: {program.name} has no hyperparameter {name!r}; {allowed(name, known)}"
-                )
-    for where, values in (("space", given), ("fixed", fixed)):
-        for name, value in values.items():
-            problems += _refused(program, known.get(name), where, name, [value])
-    for name, dimension in searched.items():
-        options_of = getattr(dimension.domain, "options", None)
-        if options_of is not None:
-            problems += _refused(program, known.get(name), "space", name, options_of)
-    return problems
-
-
-def _refused(program: Any, known: Any, where: str, name: str, values: Iterable[Any]) -> list[str]:
-    choices = known.choices if known is not None else None
-    if not choices:
-        return []
-    return [
-        f"{where}: {name} of {program.name} cannot be {value!r}; {allowed(str(value), map(str, choices))}"
-        for value in values
-        if value not in choices
-    ]
+                yield name, f"{where}: {program.name} has no hyperparameter {name!r}; {allowed(name, known)}"
+    tried: list[tuple[str, str, Sequence[Any]]] = [("space", name, [value]) for name, value in given.items()]
+    tried += [("fixed", name, [value]) for name, value in fixed.items()]
+    tried += [("space", name, getattr(d.domain, "options", ())) for name, d in searched.items()]
+    for where, name, values in tried:
+        choices = (known[name].choices if name in known else None) or ()
+        for value in values:
+            if choices and value not in choices:
+                can = allowed(str(value), map(str, choices))
+                yield name, f"{where}: {name} of {program.name} cannot be {value!r}; {can}"
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

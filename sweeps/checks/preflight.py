@@ -33,12 +33,8 @@ def preflight(sweep: Sweep, resources: Mapping[str, float] | None = None) -> lis
         )
     program = sweep.program()
     if program is not None:
-        # The trainable knows best what its hyperparameters may be, and whether its data is there.
-        found = [text for config in corners(sweep.search_space()) for text in program.check(config)]
-        once = {
-            text.partition(" is ")[0]: text for text in reversed(found)
-        }  # one value too large says enough
-        problems += [f"{program.name}: {text}" for text in reversed(once.values())]
+        found = [text for config in corners(sweep.search_space()) for text in program.obstacles(config)]
+        problems += [f"{program.name}: {text}" for text in dict.fromkeys(found)]
         try:
             program.trainable(sweep.ranks, sweep.cpus_per_rank, sweep.gpus_per_rank)
         except ValueError as error:

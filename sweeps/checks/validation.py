@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import search_algs
-from sweeps.checks.agreement import full_training, objectives, unknown_hyperparameters
+from sweeps.checks.agreement import absolute_paths, full_training, objectives, wrong_hyperparameters
 from sweeps.files import options
 from sweeps.spelling import allowed
 
@@ -18,8 +18,8 @@ def examine(sweep: Any) -> tuple[list[str], dict[str, Any]]:
     """What is wrong with a sweep, and the fields that are filled from its trainable and its grid.
 
     Returns:
-        The problems (empty if the sweep is fine), and the values of those of `metric`, `mode` and `trials`
-        that were absent and follow from the rest.
+        The problems (empty if the sweep is fine), and the values of those of `metric`, `mode`, `trials` and
+        `max_iterations` that were absent and follow from the rest; paths in `space` and `fixed` as absolute.
     """
     problems = _plain(sweep)
     program = _program(sweep, problems)
@@ -30,7 +30,8 @@ def examine(sweep: Any) -> tuple[list[str], dict[str, Any]]:
     space = _space(sweep, problems)
     filled = objectives(sweep, program, search, scheduler, problems)
     if program is not None:
-        problems += unknown_hyperparameters(sweep, program, space)
+        filled |= absolute_paths(sweep, program)
+        problems += wrong_hyperparameters(sweep, program, space)
     if sweep.max_iterations is None and scheduler is not None:
         filled |= full_training(sweep, program, space, problems)
     points = space.size if search == "grid" and space is not None else None

@@ -266,11 +266,32 @@ def test_a_cluster_counts_with_its_own_resources(tmp_path: Any) -> None:
     assert [p[:5] for p in preflight(big, {"CPU": 4, "GPU": 4})] == ["ranks", "ranks"]
 
 
-def test_a_range_that_the_trainable_refuses_is_found_before_a_run(tmp_path: Any) -> None:
-    made = sweep(
-        trainable="classify", metric="val_loss", space={"dropout": tune.uniform(0, 2)}, storage=str(tmp_path)
-    )
-    assert made.problems() == ["classify: `dropout` is 1.0; it must be in [0, 1)."]
+def test_names_types_and_ranges_that_the_trainable_refuses_are_all_told_at_birth() -> None:
+    space = {"dropout": tune.uniform(0, 2), "width": [8, 16], "momentumm": 0.5, "optimizer": "adamm"}
+    with pytest.raises(SpecError, match=r".") as error:
+        sweep(trainable="classify", metric="val_loss", space=space, fixed={"epochs": True, "batch_size": "a"})
+    assert error.value.problems == [
+        "space: classify has no hyperparameter 'momentumm'; " + error.value.problems[0].partition("; ")[2],
+        "space: optimizer of classify cannot be 'adamm'; did you mean 'adam'? "
+        "Known: sgd, momentum, adam, adamw, langevin.",
+        "classify: `width` is [8, 16]; expected int. To search them: {values: [8, 16]}, "
+        "or tune.choice([8, 16]).",
+        "classify: `epochs` is True; expected float.",
+        "classify: `batch_size` is 'a'; expected int.",
+        "classify: `dropout` is 1.0; it must be in [0, 1).",
+    ]
+
+
+def test_a_path_among_the_values_is_absolute_wherever_it_is_given(outside: Any) -> None:
+    there = str(outside / "images")
+    for given in (
+        {"fixed": {"dataset": "cifar10", "data": "images"}, "space": {}},
+        {"space": {"dataset": "cifar10", "data": "./images"}},
+    ):
+        made = sweep(trainable="classify", metric="val_loss", **given)
+        assert made.param_space["data"] == there
+        assert made.override(name="again").param_space["data"] == there
+    assert sweep(fixed={"data": "images"}).fixed == {"data": "images"}  # a function does not say what it is
 
 
 def test_missing_data_is_no_mistake_of_the_sweep_but_stops_a_run(tmp_path: Any, monkeypatch: Any) -> None:

@@ -116,21 +116,21 @@ class TestCommand:
 
 class TestCheck:
     def test_a_good_script_has_no_problems(self, folder):
-        assert script("train.py", folder=folder).check({"lr": 0.1}) == []
-        assert script("pkg.train", ["python3", "-m", "${program}", "${args}"], folder).check({}) == []
+        assert script("train.py", folder=folder).obstacles({"lr": 0.1}) == []
+        assert script("pkg.train", ["python3", "-m", "${program}", "${args}"], folder).obstacles({}) == []
 
     def test_a_missing_program_is_named_with_the_nearest_file(self, folder):
-        (problem,) = script("trian.py", folder=folder).check({})
+        (problem,) = script("trian.py", folder=folder).obstacles({})
         assert problem == f"the program 'trian.py' was not found in {str(folder)!r}. Did you mean 'train.py'?"
 
     def test_every_problem_of_a_command_is_told_at_once(self, folder):
-        told = script(None, ["no-such-program", "${program}", "${arg}"], folder).check({})
+        told = script(None, ["no-such-program", "${program}", "${arg}"], folder).obstacles({})
         assert "no `program`" in told[0]
         assert told[1].endswith("unknown macro ${arg}. Did you mean ${args}?")
         assert "'no-such-program'" in told[2]
 
     def test_a_missing_folder_is_named(self, tmp_path):
-        (problem,) = script("train.py", folder=tmp_path / "absent").check({})
+        (problem,) = script("train.py", folder=tmp_path / "absent").obstacles({})
         assert "absent' does not exist" in problem
 
     def test_nothing_to_run_is_refused(self):

@@ -150,13 +150,15 @@ def test_an_entry_point_of_an_installed_package_is_a_name(my_file, monkeypatch):
 
 def test_check_reads_a_config_and_names_every_problem(monkeypatch):
     monkeypatch.delenv("STARLING_DATA", raising=False)
-    check = trainables.load("classify").check
+    program = trainables.load("classify")
+    check = program.check
     assert check({"lr": 0.1, "width": "32", "dropout": 0.1}) == []
     assert check({"widht": 3, "lr": -1}) == [
         "unknown hyperparameter `widht`; did you mean `width`?",
         "`lr` is -1.0; it must be at least 0 and finite.",
     ]
-    assert "starling data cifar10" in check({"dataset": "cifar10"})[0]
+    assert check({"dataset": "cifar10"}) == []
+    assert "starling data cifar10" in program.obstacles({"dataset": "cifar10"})[0]
     assert "needs 32x32 images" in check({"model": "simple_cnn"})[0]
 
 
@@ -198,7 +200,7 @@ def test_a_plain_function_runs_in_one_process_only(my_file):
     program = trainables.load("my_file:train")
     assert program.hyperparameters is None
     assert program.metrics is None
-    assert program.check({"anything": 1}) == []
+    assert program.check({"anything": 1}) == program.obstacles({"anything": 1}) == []
     with pytest.raises(ValueError, match="ranks is 2, and train is a plain function"):
         program.trainable(ranks=2)
 

@@ -40,6 +40,8 @@ class Hyperparameter:
     """Where the documentation lists it."""
     mutable: bool = False
     """May change while the trial runs (population-based training)."""
+    path: bool = False
+    """A file or folder, relative to where the sweep starts; a trial gets it absolute."""
     doc: str = ""
     """One sentence: meaning, unit, special values."""
 
@@ -54,6 +56,7 @@ def hyper(
     choices: Iterable[Any] | None = None,
     group: Group = "other",
     mutable: bool = False,
+    path: bool = False,
 ) -> Any:
     """Declare one field: `lr: float = hyper(0.1, "Peak learning rate.", low=1e-4, high=1.0, log=True)`."""
     if (low is None) != (high is None):
@@ -65,6 +68,7 @@ def hyper(
         "choices": None if choices is None else tuple(choices),
         "group": group,
         "mutable": mutable,
+        "path": path,
         "doc": doc,
     }
     return dataclasses.field(default=default, metadata=known)

@@ -95,15 +95,8 @@ def start(sweep: Sweep) -> Outcome:
         sweep = sweep.override(name=_new_name(sweep))
     _refuse(warm_start.problems(sweep))
     folder = open_folder(sweep.storage).child(str(sweep.name))
-    if journals.exists(folder):
-        raise SpecError(
-            [
-                f"name: {sweep.name!r} is in {sweep.storage} already; continue it with "
-                f"`starling resume {folder.uri}`, or choose another name"
-            ],
-            "this sweep cannot start",
-        )
-    return _drive(sweep, folder, extend=0, spec=sweep_file.dump(sweep), spent_s=0.0)
+    _refuse_taken(sweep, folder)
+    return _drive(sweep, folder, extend=0, spec=sweep_file.dump(sweep), spent_s=None)
 
 
 def restart(
@@ -152,6 +145,15 @@ def _refuse(problems: list[str], where: str = "here") -> None:
         raise SpecError(problems, f"this sweep cannot run {where}")
 
 
+def _refuse_taken(sweep: Sweep, folder: Folder) -> None:
+    if journals.last(folder) is not None:
+        problem = (
+            f"name: {sweep.name!r} is in {sweep.storage} already; continue it with "
+            f"`starling resume {folder.uri}`, or choose another name"
+        )
+        raise SpecError([problem], "this sweep cannot start")
+
+
 def _new_name(sweep: Sweep) -> str:
     program = sweep.program()
     word = program.name if program else "sweep"
@@ -159,13 +161,13 @@ def _new_name(sweep: Sweep) -> str:
     return f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent_s: float) -> Outcome:
-    """One session of a sweep. Nothing is written before Ray runs.
+def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent_s: float | None) -> Outcome:
+    """One session of a sweep. Nothing is written before Ray runs and the journal is ours.
 
     Args:
         extend: trials to add.
         spec: the sweep's file where it is new or has changed.
-        spent_s: how long earlier sessions ran.
+        spent_s: how long earlier sessions ran; None: this is the first.
     """
     program = sweep.program()
     assert program is not None, "preflight refuses a sweep without a trainable"
@@ -195,9 +197,11 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent
         stack.enter_context(session.signals(interrupt))
         if sweep.address is not None:
             _refuse(preflight(sweep, ray.cluster_resources()), "on this cluster")
+        journal = stack.enter_context(_opened(folder))
+        if spent_s is None:
+            _refuse_taken(sweep, folder)  # by a driver that was quicker
         if spec is not None:
             folder.put(SPEC, spec.encode())
-        journal = stack.enter_context(_opened(folder))
         _begin(journal, extend)
         begun = {event["event"] for event in journal.events()} & {"learned", "suggested"}
         if sweep.warm_start and not begun:
@@ -221,7 +225,7 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent
         )
         judge = Judge(scheduler, conductor, folder.path)
         source = TrialSource(conductor, judge, folder.filesystem, folder.path)
-        left_s = sweep.time_budget_s - spent_s if sweep.time_budget_s is not None else None
+        left_s = sweep.time_budget_s - (spent_s or 0.0) if sweep.time_budget_s is not None else None
         _loop(sweep, program, folder, source, _clock(conductor, console, left_s))
         why = conductor.stopping or "finished"
         journal.append("closed", why=why)

@@ -1,5 +1,6 @@
 """The commands and options of `starling`, their exit codes and what they print."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import ray
 
 from sweeps import cli, journal
+from sweeps.loop import session
 from sweeps.results import Results
 
 GOAL = "method: random\nmetric: {name: loss, goal: smaller}\nparameters: {lr: {min: 0.1, max: 0.001}}\n"
@@ -261,6 +263,32 @@ with Journal.open(sys.argv[1]):
     print(flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"), [(False, "is being run by another driver"), (True, "'one' is in t already")]
+)
+def test_of_two_sweeps_that_start_at_once_under_one_name_the_later_changes_nothing(
+    starling, finished, outside, monkeypatch, ended, said
+):
+    folder = outside / "t" / "one"
+
+    @contextlib.contextmanager
+    def meanwhile(sweep):
+        """Another driver begins, or even ends, while this one's Ray starts."""
+        folder.mkdir(parents=True)
+        (folder / "spec.yaml").write_text("theirs")
+        if ended:
+            shutil.copytree(finished / "journal", folder / "journal")
+        with contextlib.nullcontext() if ended else journal.Journal.open(folder):
+            yield
+
+    monkeypatch.setattr(session, "running_ray", meanwhile)
+    answer = starling("run", finished.parents[1] / "bowl.py", "--storage", "t", "--name", "one")
+    assert answer.code == 2
+    assert said in answer.err
+    assert (folder / "spec.yaml").read_text() == "theirs"
+    assert list(journal.read(folder)) == (list(journal.read(finished)) if ended else [])
 
 
 def test_a_sweep_that_runs_cannot_be_resumed_beside(starling, copied):

@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.images import encoded, parquet
 from benchmarks.table import markdown, spread, verdict
 from trainables.engine import cifar10, data
-from trainables.engine.images import Images, decoded
+from trainables.engine.images import Augmentation, Images, decoded
 
 BATCH = 128
 
@@ -96,7 +96,8 @@ def main() -> None:
         decode_s = time.process_time() - began
         rates: dict[str, list[float]] = {}
         for augment in (False, True):
-            split = Images(pixels, classes, np.arange(len(files)), cifar10.MEAN, cifar10.STD, augment=augment)
+            change = Augmentation(crop=4, flip=True) if augment else None
+            split = Images(pixels, classes, np.arange(len(files)), cifar10.MEAN, cifar10.STD, change)
             word = ", crops and mirror images" if augment else ""
             ways = {
                 f"engine{word}": engine(split, 1 if augment else 4),

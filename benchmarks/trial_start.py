@@ -140,7 +140,7 @@ def _train_loop(config: dict[str, Any]) -> None:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    images, held_out, _ = classify._digits()
+    images, held_out, *_ = classify._digits(None)
     assert isinstance(images, Arrays)
     assert isinstance(held_out, Arrays)
     model: Any = prepare_model(classify.conv(1, config["width"], 1, 0.0))

@@ -38,7 +38,7 @@ sweep = Sweep(
     trials=32,
     max_iterations=9,
     ranks=2,
-    fixed={"dataset": "cifar10", "augment": True, "epochs": 9},
+    fixed={"dataset": "cifar10", "crop": 4, "flip": True, "epochs": 9},
 )
 
 if __name__ == "__main__":

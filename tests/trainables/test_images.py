@@ -12,7 +12,7 @@ from PIL import Image
 
 from trainables.engine import images
 from trainables.engine.data import bits
-from trainables.engine.images import Images, crop_and_flip, decoded
+from trainables.engine.images import Augmentation, Images, crop_and_flip, decoded, recoloured, rotated
 
 CPU = torch.device("cpu")
 
@@ -110,7 +110,7 @@ def test_a_batch_is_normalised_and_channels_last(pixels):
 def test_every_crop_is_a_shifted_window_of_the_padded_image_and_every_shift_occurs():
     image = np.arange(1, 37, dtype=np.uint8).reshape(1, 6, 6, 1)
     n = 5_000
-    out = crop_and_flip(np.tile(image, (n, 1, 1, 1)), bits(1, 0, n))
+    out = crop_and_flip(np.tile(image, (n, 1, 1, 1)), bits(1, 0, n), 4, True)
     padded = np.pad(image[0, :, :, 0], 4)
     windows = {}
     for down in range(9):
@@ -125,8 +125,41 @@ def test_every_crop_is_a_shifted_window_of_the_padded_image_and_every_shift_occu
     assert abs(sum(flipped for *_, flipped in found) - n / 2) < 5 * (n / 4) ** 0.5
 
 
+EVERYTHING = Augmentation(crop=2, flip=True, rotate=20.0, colour=0.2)
+
+
+def test_a_quarter_turn_is_a_turn_and_angles_fill_their_range():
+    """Of 4,000 turns of up to 90 degrees of a point right of the middle: half go up, none beyond."""
+    image = torch.zeros(4000, 1, 9, 9)
+    image[:, 0, 4, 8] = 1.0  # at the right edge's middle
+    turned = rotated(image, bits(3, 0, 4000), 90.0)
+    height = (turned.sum(3) * torch.arange(-4.0, 5.0)).sum((1, 2)) / turned.sum((1, 2, 3))
+    across = (turned.sum(2) * torch.arange(-4.0, 5.0)).sum((1, 2)) / turned.sum((1, 2, 3))
+    angle = torch.atan2(height, across).rad2deg()
+    assert angle.abs().max() < 95
+    assert float(angle.abs().mean()) == pytest.approx(45, abs=5)  # uniform; the grid of pixels blurs it
+    assert abs(int((angle > 0).sum()) - 2000) < 5 * 1000**0.5
+    still = torch.rand(3, 2, 5, 5)
+    torch.testing.assert_close(rotated(still, bits(1, 0, 3), 0.0), still)
+
+
+def test_colour_changes_brightness_contrast_and_saturation_by_the_share_given():
+    """A grey image of two values: its mean moves by brightness, their distance by contrast."""
+    image = torch.full((4000, 3, 2, 2), 1.0)
+    image[:, :, 0] = -1.0
+    found = recoloured(image, bits(5, 0, 4000), 0.3)
+    mean, distance = found.mean((1, 2, 3)), found[:, 0, 1, 0] - found[:, 0, 0, 0]
+    for draw in (mean / 0.3, (distance / 2 - 1) / 0.3):  # uniform in [-1, 1]: variance 1/3
+        assert draw.abs().max() <= 1.0001
+        assert float(draw.var()) == pytest.approx(1 / 3, rel=0.08)
+    assert abs(float(torch.corrcoef(torch.stack([mean, distance]))[0, 1])) < 5 / 4000**0.5
+    coloured = torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1).expand(2, 3, 2, 2)
+    spread = recoloured(coloured, bits(7, 0, 2), 0.5).std(1)
+    assert not torch.allclose(spread[0], spread[1])
+
+
 def test_augmentation_belongs_to_the_sample_not_to_the_batch(pixels):
-    split = Images(pixels, np.arange(6), np.arange(6), (0, 0, 0), (1, 1, 1), augment=True)
+    split = Images(pixels, np.arange(6), np.arange(6), (0, 0, 0), (1, 1, 1), EVERYTHING)
     words = bits(2, 100, 6)
     whole, _ = split.batch(np.arange(6), words, CPU)
     half, _ = split.batch(np.arange(3, 6), words[3:], CPU)

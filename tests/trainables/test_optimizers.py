@@ -94,14 +94,22 @@ def test_momentum_is_what_the_config_says_or_the_rules_own_default(config, expec
 
 
 @pytest.mark.parametrize(
-    ("name", "cls"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("momentum", torch.optim.SGD)]
+    ("name", "cls", "extra"),
+    [
+        ("adam", torch.optim.Adam, {}),
+        ("adamw", torch.optim.AdamW, {}),
+        ("momentum", torch.optim.SGD, {"momentum": 0.9}),
+        ("nesterov", torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+        ("rmsprop", torch.optim.RMSprop, {"alpha": 0.999}),
+    ],
 )
-def test_a_name_is_pytorchs_optimiser_step_for_step(name, cls):
+def test_a_name_is_pytorchs_optimiser_step_for_step(name, cls, extra):
     ours, theirs = parameter(1.0, 2.0), parameter(1.0, 2.0)
-    extra = {"momentum": 0.9} if name == "momentum" else {}
-    a = optimizers.make(Training(optimizer=name, lr=0.05, weight_decay=0.1), model(ours), 10)
+    config = Training(optimizer=name, lr=0.05, weight_decay=0.1)
+    a = optimizers.make(config, model(ours), 10)
     b = cls([theirs], lr=0.05, weight_decay=0.1, **extra)
-    for _ in range(3):
+    for step in range(3):
+        optimizers.steer(config, a, step / 3, 1.0)
         a.step(), b.step()
     torch.testing.assert_close(ours, theirs)
 
@@ -125,3 +133,43 @@ def test_what_changes_along_the_run_is_the_part_that_the_step_lies_in():
         optimizers.steer(config, optimizer, done, factor=0.5)
         seen.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["betas"][0]))
     assert seen == [(0.5, 0.8), (0.5, 0.8), (0.25, 0.8), (0.25, 0.6), (0.125, 0.6), (0.125, 0.6)]
+
+
+def test_preconditioned_langevin_without_temperature_is_rmsprop():
+    config = Training(optimizer="psgld", lr=0.05, temperature=0.0, beta2=0.9)
+    ours, theirs = parameter(1.0, -2.0), parameter(1.0, -2.0)
+    a = optimizers.make(config, model(ours), 10)
+    b = torch.optim.RMSprop([theirs], lr=0.05, alpha=0.9, eps=optimizers.Psgld.EPS)
+    for step in range(3):
+        ours.grad = theirs.grad = torch.tensor([0.5 + step, -1.0])
+        optimizers.steer(config, a, 0.0, 1.0)
+        a.step(), b.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_preconditioned_langevin_has_noise_of_the_scale_of_its_step():
+    """Where the mean square is g^2 the deviation is sqrt(2 lr T / (N |g|)); 10^5 draws, 4 standard errors."""
+    config = Training(optimizer="psgld", lr=0.02, temperature=3.0, beta2=0.0)
+    p = parameter(*[0.0] * 100_000)
+    p.grad = torch.full_like(p, 4.0)
+    optimizer = optimizers.make(config, model(p), 50)
+    optimizers.steer(config, optimizer, 0.0, 1.0)
+    optimizer.step()
+    assert float(p.detach().std()) == pytest.approx((2 * 0.02 * 3.0 / 50 / 4) ** 0.5, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["schedule_free", "prodigy"])
+def test_rules_of_the_extra_descend_and_the_averaged_weights_are_those_judged(name):
+    pytest.importorskip("pytorch_optimizer", reason="the extra `optimizers` is not installed")
+    config = Training(optimizer=name, lr=0.1 if name == "schedule_free" else 1.0)
+    p = parameter(3.0)
+    optimizer = optimizers.make(config, model(p), 10)
+    for _ in range(200):
+        optimizers.evaluating(optimizer, False)
+        p.grad = p.detach().clone()  # of p^2 / 2
+        optimizers.steer(config, optimizer, 0.0, 1.0)
+        optimizer.step()
+    trained = p.item()
+    optimizers.evaluating(optimizer, True)
+    assert abs(p.item()) < 0.3
+    assert (p.item() == trained) is (name == "prodigy")

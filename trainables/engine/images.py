@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,20 @@ import torch
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 LAYOUT = b"HWC uint8, int64 labels, 1"  # part of the key: change it when the files' layout changes
-PAD = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Augmentation:
+    """How training images are changed at random, each by its own bits: the same for any number of ranks."""
+
+    crop: int = 0
+    """Pixels by which an image is moved at most, along each axis; zeros come in."""
+    flip: bool = False
+    """Whether half of the images are mirrored."""
+    rotate: float = 0.0
+    """Degrees by which an image is turned at most, either way."""
+    colour: float = 0.0
+    """Share by which brightness, contrast and saturation are changed at most."""
 
 
 class Images:
@@ -36,7 +50,7 @@ class Images:
         labels: shape (all,).
         rows: which of them belong to this split, shape (samples,).
         mean, std: of each channel, on the scale 0-255.
-        augment: crop at random after padding by 4 zeros, and mirror at random, where random bits are given.
+        augment: how images are changed where random bits are given; None: not at all.
     """
 
     def __init__(
@@ -46,7 +60,7 @@ class Images:
         rows: npt.NDArray[np.int64],
         mean: Sequence[float],
         std: Sequence[float],
-        augment: bool = False,
+        augment: Augmentation | None = None,
     ) -> None:
         self.pixels, self.labels, self.rows, self.augment = pixels, labels, rows, augment
         shape = pixels.shape[1:]
@@ -63,29 +77,63 @@ class Images:
         """Images (n, channels, height, width) in channels_last memory, and labels (n,)."""
         rows = self.rows[indices]
         pixels = self.pixels[rows]
-        if self.augment and bits is not None:
-            pixels = crop_and_flip(pixels, bits)
+        augment = self.augment if bits is not None else None
+        if augment is not None and bits is not None and (augment.crop or augment.flip):
+            pixels = crop_and_flip(pixels, bits, augment.crop, augment.flip)
         x, y = torch.from_numpy(pixels), torch.from_numpy(self.labels[rows])
         if device.type != "cpu":  # the copy is of bytes: a quarter of the floats
             x, y = x.pin_memory().to(device, non_blocking=True), y.pin_memory().to(device, non_blocking=True)
             self.scale, self.shift = self.scale.to(device), self.shift.to(device)
         flat = torch.addcmul(self.shift, x.flatten(1).float(), self.scale)
-        return flat.view(x.shape).permute(0, 3, 1, 2), y
+        images = flat.view(x.shape).permute(0, 3, 1, 2)
+        if augment is not None and bits is not None:
+            if augment.colour:
+                images = recoloured(images, bits, augment.colour)
+            if augment.rotate:
+                images = rotated(images, bits, augment.rotate)
+        return images, y
 
 
-def crop_and_flip(pixels: Pixels, bits: npt.NDArray[np.uint64]) -> Pixels:
-    """Each image moved by up to 4 pixels both ways (zeros come in) and half of them mirrored."""
+def crop_and_flip(pixels: Pixels, bits: npt.NDArray[np.uint64], pad: int, flip: bool) -> Pixels:
+    """Each image moved by up to `pad` pixels both ways (zeros come in), and half of them mirrored."""
     n, height, width, channels = pixels.shape
-    span = np.uint64(2 * PAD + 1)
+    span = np.uint64(2 * pad + 1)
     down = (bits % span).astype(np.intp)
     right = (bits // span % span).astype(np.intp)
-    mirror = (bits >> np.uint64(63)).astype(bool)
-    padded = np.zeros((n, height + 2 * PAD, width + 2 * PAD, channels), np.uint8)
-    padded[:, PAD:-PAD, PAD:-PAD] = pixels
+    padded = np.zeros((n, height + 2 * pad, width + 2 * pad, channels), np.uint8)
+    padded[:, pad : pad + height, pad : pad + width] = pixels
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
     out = np.ascontiguousarray(windows[np.arange(n), down, right].transpose(0, 2, 3, 1))
-    out[mirror] = out[mirror, :, ::-1]
+    if flip:
+        mirror = (bits >> np.uint64(63)).astype(bool)
+        out[mirror] = out[mirror, :, ::-1]
     return out
+
+
+def rotated(images: torch.Tensor, bits: npt.NDArray[np.uint64], degrees: float) -> torch.Tensor:
+    """Each image turned by up to so many degrees either way, bilinear; its border is repeated outwards."""
+    angle = torch.from_numpy(_uniform(bits, 1)).to(images) * (degrees * np.pi / 180)
+    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    turn = torch.stack([cosine, -sine, zero, sine, cosine, zero], dim=1).view(-1, 2, 3)
+    grid = torch.nn.functional.affine_grid(turn, list(images.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def recoloured(images: torch.Tensor, bits: npt.NDArray[np.uint64], strength: float) -> torch.Tensor:
+    """Brightness, contrast and saturation of each image changed at random, by up to `strength` of them."""
+    draws = [torch.from_numpy(_uniform(bits, k)).to(images).view(-1, 1, 1, 1) for k in (2, 3, 4)]
+    brightness, contrast, saturation = (strength * draw for draw in draws)
+    middle, grey = images.mean((1, 2, 3), keepdim=True), images.mean(1, keepdim=True)
+    images = grey + (images - grey) * (1 + saturation)
+    return middle + (images - middle) * (1 + contrast) + brightness
+
+
+def _uniform(bits: npt.NDArray[np.uint64], stream: int) -> npt.NDArray[np.float32]:
+    """A uniform draw in [-1, 1) for each sample from its bits; independent ones for other streams."""
+    with np.errstate(over="ignore"):
+        mixed = (bits ^ np.uint64(stream)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return ((mixed >> np.uint64(40)).astype(np.float32) * 2**-23 - 1).astype(np.float32)
 
 
 def cache_folder() -> Path:

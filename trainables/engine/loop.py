@@ -107,6 +107,7 @@ class Loop:
             until = first + config.report_every * self._step_samples
         steps = max(1, math.ceil((min(until, max(self._end, first + 1)) - first) / self._step_samples))
         self.model.train()
+        optimizers.evaluating(self.optimizer, False)
         sums: dict[str, torch.Tensor] = {}
         norm = torch.zeros(())
         for i in range(steps):
@@ -184,6 +185,7 @@ class Loop:
         """
         start = time.perf_counter()
         self.model.eval()
+        optimizers.evaluating(self.optimizer, True)
         with torch.no_grad(), self._autocast(), self.average.in_place() if self.average else nullcontext():
             metrics = self.task.evaluate(self.model, self.ranks)
             done = self.samples >= self._end or self._impatient(metrics)

@@ -31,7 +31,8 @@ class Langevin(torch.optim.Optimizer):
         temperature: float = 1.0,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, {"lr": lr, "temperature": temperature, "weight_decay": weight_decay})
+        given = {"lr": lr, "temperature": temperature, "weight_decay": weight_decay, "beta2": 0.99}
+        super().__init__(params, given)
         self.samples = samples
         self.noise_seed = 0
         self._generators: dict[torch.device, torch.Generator] = {}
@@ -52,14 +53,17 @@ class Langevin(torch.optim.Optimizer):
             if not params:
                 continue
             grads: list[torch.Tensor] = [p.grad for p in params]
-            lr, decay = group["lr"], group["weight_decay"]
-            if decay:
-                torch._foreach_mul_(params, 1.0 - lr * decay)
-            torch._foreach_add_(params, grads, alpha=-lr)
-            std = (2.0 * lr * group["temperature"] / self.samples) ** 0.5
-            if std:
-                torch._foreach_add_(params, [self._noise(p) for p in params], alpha=std)
+            self._move(group, params, grads)
         return None
+
+    def _move(self, group: dict[str, Any], params: list[torch.Tensor], grads: list[torch.Tensor]) -> None:
+        lr, decay = group["lr"], group["weight_decay"]
+        if decay:
+            torch._foreach_mul_(params, 1.0 - lr * decay)
+        torch._foreach_add_(params, grads, alpha=-lr)
+        std = (2.0 * lr * group["temperature"] / self.samples) ** 0.5
+        if std:
+            torch._foreach_add_(params, [self._noise(p) for p in params], alpha=std)
 
     def _noise(self, like: torch.Tensor) -> torch.Tensor:
         if like.device not in self._generators:
@@ -70,6 +74,29 @@ class Langevin(torch.optim.Optimizer):
         return torch.randn(
             like.shape, generator=self._generators[like.device], device=like.device, dtype=like.dtype
         )
+
+
+class Psgld(Langevin):
+    """Preconditioned SGLD: RMSprop's scale for step and noise (Li et al. 2016, arXiv:1512.07666, alg. 1).
+
+    V <- beta2 V + (1 - beta2) g^2,  G = 1 / (eps + sqrt V),
+    theta <- theta - lr G (g + wd theta) + N(0, 2 lr T G / N), without the term Gamma, as the authors do.
+    """
+
+    EPS = 1e-5  # lambda in the paper
+
+    def _move(self, group: dict[str, Any], params: list[torch.Tensor], grads: list[torch.Tensor]) -> None:
+        lr, beta2 = group["lr"], group["beta2"]
+        variance = 2.0 * lr * group["temperature"] / self.samples
+        for p, g in zip(params, grads, strict=True):
+            state = self.state[p]
+            if "square" not in state:
+                state["square"] = torch.zeros_like(p)
+            state["square"].mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            scale = 1 / (self.EPS + state["square"].sqrt())
+            p.sub_(lr * scale * (g + group["weight_decay"] * p))
+            if variance:
+                p.add_((variance * scale).sqrt() * self._noise(p))
 
 
 def make(config: Training, model: torch.nn.Module, samples: int) -> torch.optim.Optimizer:
@@ -88,14 +115,25 @@ def make(config: Training, model: torch.nn.Module, samples: int) -> torch.optim.
     lr = parts.at(config.lr, 0.0)
     fast: dict[str, Any] = {"fused": True} if params and params[0].is_cuda else {"foreach": True}
     match config.optimizer:
-        case "sgd" | "momentum":
-            return torch.optim.SGD(groups, lr=lr, momentum=parts.at(momentum(config), 0.0), **fast)
+        case "sgd" | "momentum" | "nesterov":
+            kept = parts.at(momentum(config), 0.0)
+            nesterov = config.optimizer == "nesterov"
+            return torch.optim.SGD(groups, lr=lr, momentum=kept, nesterov=nesterov, **fast)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr=lr, foreach=True)
         case "adam":
             return torch.optim.Adam(groups, lr=lr, **fast)
         case "adamw":
             return torch.optim.AdamW(groups, lr=lr, **fast)
         case "langevin":
             return Langevin(groups, lr, samples)
+        case "psgld":
+            return Psgld(groups, lr, samples)
+        case "schedule_free" | "prodigy":
+            from pytorch_optimizer.optimizer import prodigy, schedulefree
+
+            kinds = {"schedule_free": schedulefree.ScheduleFreeAdamW, "prodigy": prodigy.Prodigy}
+            return kinds[config.optimizer](groups, lr=lr)
     raise AssertionError(config.optimizer)
 
 
@@ -125,18 +163,29 @@ def steer(config: Training, optimizer: torch.optim.Optimizer, done: float, facto
         factor: of the schedule, on the learning rate.
     """
     now: dict[str, Any] = {"lr": factor * parts.at(config.lr, done)}
-    if isinstance(optimizer, torch.optim.SGD):
-        now["momentum"] = parts.at(momentum(config), done)
-    elif isinstance(optimizer, Langevin):
-        now["temperature"] = parts.at(config.temperature, done)
-    else:
-        now["betas"] = parts.at(config.beta1, done), parts.at(config.beta2, done)
+    beta1, beta2 = parts.at(config.beta1, done), parts.at(config.beta2, done)
+    match optimizer:
+        case torch.optim.SGD():
+            now["momentum"] = parts.at(momentum(config), done)
+        case torch.optim.RMSprop():
+            now |= {"momentum": parts.at(momentum(config), done), "alpha": beta2}
+        case Langevin():
+            now |= {"temperature": parts.at(config.temperature, done), "beta2": beta2}
+        case _:
+            now["betas"] = beta1, beta2
     for group in optimizer.param_groups:
         group.update(now)
 
 
 def momentum(config: Training) -> Parts:
-    """The momentum in force: 0 for sgd and 0.9 for momentum unless the config sets it."""
+    """The momentum in force: 0.9 for momentum and nesterov and 0 for others unless the config sets it."""
     if config.momentum is not None:
         return config.momentum
-    return 0.9 if config.optimizer == "momentum" else 0.0
+    return 0.9 if config.optimizer in ("momentum", "nesterov") else 0.0
+
+
+def evaluating(optimizer: torch.optim.Optimizer, yes: bool) -> None:
+    """Put the weights that are judged into the model, or those that are trained; most rules have one set."""
+    switch = getattr(optimizer, "eval" if yes else "train", None)
+    if switch is not None:
+        switch()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from trainables.engine import parts
 from trainables.engine.hparams import hyper
 from trainables.engine.parts import Parts
 
-OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "langevin")
+EXTRA = ("schedule_free", "prodigy")
+"""Update rules of the extra `optimizers`."""
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "langevin", "psgld", *EXTRA)
 SCHEDULES = ("constant", "linear", "cosine", "wsd")
 
 
@@ -32,8 +35,8 @@ class Training:
     )
     momentum: Parts | None = hyper(
         None,
-        "Momentum of sgd and momentum, or one for each part of the run; None is 0 for sgd and 0.9 for "
-        "momentum. Others ignore it.",
+        "Momentum of sgd, rmsprop, momentum and nesterov, or one for each part of the run; None is 0 for the "
+        "first two and 0.9 for the last two. Others ignore it.",
         low=0.0,
         high=0.99,
         group="optim",
@@ -41,7 +44,8 @@ class Training:
     )
     beta1: Parts = hyper(
         0.9,
-        "Decay of the first moment of adam and adamw, or one for each part of the run.",
+        "Decay of the first moment of adam, adamw, schedule_free and prodigy; or one for each part of the "
+        "run.",
         low=0.5,
         high=0.99,
         group="optim",
@@ -49,7 +53,7 @@ class Training:
     )
     beta2: Parts = hyper(
         0.999,
-        "Decay of their second moment, or one for each part of the run.",
+        "Decay of their second moment, and of rmsprop's and psgld's; or one for each part of the run.",
         low=0.9,
         high=0.9999,
         group="optim",
@@ -57,7 +61,7 @@ class Training:
     )
     temperature: Parts = hyper(
         1.0,
-        "T of Langevin dynamics; 1 samples the posterior, 0 is plain SGD. Others ignore it.",
+        "T of langevin and psgld; 1 samples the posterior, 0 is plain SGD. Others ignore it.",
         low=0.01,
         high=1000.0,
         log=True,
@@ -66,7 +70,8 @@ class Training:
     )
     weight_decay: Parts = hyper(
         0.0,
-        "L2 penalty, decoupled from the gradient for adamw; or one for each run of layers.",
+        "L2 penalty, decoupled from the gradient for adamw, schedule_free and prodigy; or one for each run "
+        "of layers.",
         low=1e-6,
         high=1e-1,
         log=True,
@@ -154,6 +159,12 @@ class Training:
                     "at least 1, or None",
                 ),
                 ("seed", self.seed, self.seed >= 0, "at least 0"),
+                (
+                    "optimizer",
+                    self.optimizer,
+                    self.optimizer not in EXTRA or find_spec("pytorch_optimizer") is not None,
+                    "installed: pip install 'starling-sweeps[optimizers]'",
+                ),
                 ("hypergrad", self.hypergrad, self.hypergrad >= 0, "at least 0"),
             )
             if not fine

@@ -55,6 +55,8 @@ def obstacle(config: Training, model: torch.nn.Module) -> str | None:
             "batch normalisation in the model: no derivative goes through its running statistics. Use "
             "another normalisation (`norm: group`)."
         )
+    if config.optimizer not in OF_OPTIMIZER:
+        return f"no derivative by the update of {config.optimizer}; there is by {', '.join(OF_OPTIMIZER)}."
     if config.ema_decay:
         return "an average of the weights (`ema_decay`), while the last weights' loss is differentiated."
     return "arithmetic other than fp32 (`precision`)." if config.precision != "fp32" else None

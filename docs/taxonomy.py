@@ -1,0 +1,89 @@
+"""Writes the table of hyperparameters.md from what the trainables declare: `python docs/taxonomy.py`."""
+
+from pathlib import Path
+
+import trainables
+
+ROWS: dict[str, dict[str, tuple[str, ...]]] = {
+    "Architecture": {
+        "layer kinds": ("model",),
+        "depth": ("depth",),
+        "width": ("width",),
+        "kernel size": ("kernel_size",),
+        "activation": ("activation",),
+        "connection": ("connection",),
+        "pooling": ("pooling",),
+        "embedding": ("embedding",),
+        "attention heads": ("heads",),
+        "patch, context": ("patch", "length"),
+        "normalisation": ("norm",),
+        "its momentum": ("norm_momentum",),
+        "its epsilon": ("norm_eps",),
+        "initialisation": ("init",),
+    },
+    "Optimisation": {
+        "optimiser": ("optimizer",),
+        "learning rate": ("lr",),
+        "schedule": ("schedule",),
+        "warm-up": ("warmup_steps",),
+        "momentum": ("momentum",),
+        "moments of Adam": ("beta1", "beta2"),
+        "Langevin temperature": ("temperature",),
+        "batch size": ("batch_size",),
+        "gradient accumulation": ("accumulate",),
+        "epochs": ("epochs",),
+        "clipping": ("clip",),
+        "precision": ("precision",),
+        "averaged weights": ("ema_decay", "ema_every"),
+    },
+    "Regularisation and loss": {
+        "weight decay": ("weight_decay",),
+        "dropout": ("dropout",),
+        "label smoothing": ("label_smoothing",),
+        "focal loss": ("focal_gamma", "focal_alpha"),
+        "class and data weights": ("class_weight", "data_weight"),
+        "flip": ("flip",),
+        "crop, shift": ("crop", "shift"),
+        "rotation": ("rotate",),
+        "colour": ("colour", "contrast"),
+        "input noise": ("input_noise",),
+        "early stopping": ("patience",),
+    },
+}
+"""The taxonomy: group -> row -> names under which trainables declare it."""
+PAGE = Path(__file__).parent / "hyperparameters.md"
+BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->"
+
+
+def table() -> str:
+    """Markdown: for every row the trainables that have it, with range or choices of the first."""
+    programs = {name: trainables.load(name).hyperparameters or {} for name in trainables.names()}
+    lines = []
+    for group, rows in ROWS.items():
+        lines += [f"| {group} | declared as | worth searching | trainables |", "|---|---|---|---|"]
+        for row, names in rows.items():
+            having = [name for name, known in programs.items() if any(one in known for one in names)]
+            who = "all" if len(having) == len(programs) else ", ".join(f"`{name}`" for name in having)
+            first = {n: next(known[n] for known in programs.values() if n in known) for n in names}
+            declared, ranges = (", ".join(f"`{n}`" for n in names), "; ".join(map(_range, first.values())))
+            lines.append(f"| {row} | {declared} | {ranges} | {who} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _range(known: trainables.Hyperparameter) -> str:
+    if known.choices:
+        return ", ".join(f"{one}" for one in known.choices)
+    if known.low is None:
+        return f"default {known.default}"
+    return f"{known.low:g} to {known.high:g}" + (", logarithmic" if known.log else "")
+
+
+def page() -> str:
+    """The page with its table made anew."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    return f"{before}{BEGIN}{table()}{END}{rest.partition(END)[2]}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

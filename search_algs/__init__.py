@@ -5,7 +5,9 @@
         search_alg=load("tpe")(seed=1), metric="loss", mode="min", num_samples=32))
 
 One algorithm, one file; `names()` lists them, `parameters(name)` what can be set. Spaces may have conditions
-(`when`) and constraints, see `search_algs.space`.
+(`when`) and constraints, see `search_algs.space`. `searcher.learn(config, result)` before the first suggestion
+lets a searcher that has its space and metric know what an earlier one found, as in
+`for one in tuner.fit(): searcher.learn(one.config, one.metrics)`.
 """
 
 from search_algs.ask_tell import AskTell, Exhausted, Shared

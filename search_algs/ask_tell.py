@@ -17,8 +17,8 @@ trial was lost do better.
 
 from __future__ import annotations
 
+import base64
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,13 @@ from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from ray import cloudpickle
 from ray.tune.search import Searcher
 
 from search_algs.models.rungs import TRUSTED
-from search_algs.space import Conditional, Space
+from search_algs.objectives import Objectives, number
+from search_algs.space import Space
+from search_algs.space.conditions import remove_conditionals
 from search_algs.space.nearest import nearest
 
 Unit = NDArray[np.float64]
@@ -37,6 +40,10 @@ Unit = NDArray[np.float64]
 Active = NDArray[np.bool_]
 """Which of its coordinates mean something, shape (d,)."""
 FORMAT = 1
+LEARNED = 1 << 20
+"""Marks random draws that belong to no suggestion but to an earlier search's result."""
+AGAIN = 5
+"""Of the earlier configurations that an algorithm cannot learn from so many are tried again."""
 
 
 class Shared(TypedDict, total=False):
@@ -194,14 +201,14 @@ class AskTell(Searcher):
             given = Space(config)
             if len(given) and given.describe() != self.space.describe():
                 return False
-        _remove_conditionals(config)
+        remove_conditionals(config)
         return True
 
     def suggest(self, trial_id: str) -> Any:
         """The next configuration (a dict) for a new trial; None: not now; "FINISHED": never again."""
         self._begin()
-        if trial_id in self._trials:
-            return self.space.decode(self._trials[trial_id].unit)
+        if (known := self._trials.get(trial_id)) is not None:
+            return self.space.decode(known.unit) | self.extras(known.number)
         number = len(self._trials)
         try:
             config = self._feasible(number)
@@ -221,7 +228,7 @@ class AskTell(Searcher):
         if not self.watches or self.max_t is None or trial is None or not trial.open:
             return
         iteration = result.get(self.time_attr, 0)
-        losses = self._finite(result)
+        losses = self._objectives.losses(result)
         if losses is not None and iteration >= TRUSTED * self.max_t:
             self._watch(trial_id, int(iteration), losses)
 
@@ -238,8 +245,9 @@ class AskTell(Searcher):
             self.lose(trial_id)
         else:
             self.conclude(trial_id, result)
+
     def save(self, checkpoint_path: str) -> None:
-        """Write the events so far as JSON."""
+        """Write the events so far as JSON, and the space, pickled: `Tuner.restore` hands over none."""
         state: dict[str, Any] = {
             "format": FORMAT,
             "algorithm": type(self).__name__,
@@ -247,12 +255,17 @@ class AskTell(Searcher):
             "events": self._events,
         }
         if self._ready:
-            state["space"] = self._fingerprint()
+            state |= {"space": self._fingerprint(), "metric": self._metric, "mode": self._mode}
+            state["pickled_space"] = base64.b64encode(cloudpickle.dumps(self.space)).decode()
         state = self._saved if self._saved is not None else state
         Path(checkpoint_path).write_text(json.dumps(state))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Replay the events of a file written by `save`, in place of any so far."""
+        """Replay the events of a file written by `save`, in place of any so far.
+
+        What this searcher has not been given, space or metric, is that of the file. Its space is pickled:
+        restore your own files only.
+        """
         state = json.loads(Path(checkpoint_path).read_text())
         if state.get("format") != FORMAT or state.get("algorithm") != type(self).__name__:
             raise ValueError(
@@ -260,6 +273,11 @@ class AskTell(Searcher):
                 f"this is {type(self).__name__} (format {FORMAT}): "
                 "restore it with the algorithm that saved it"
             )
+        if not self._ready and "pickled_space" in state:
+            self.space = cloudpickle.loads(base64.b64decode(state["pickled_space"]))
+            self._ready = True
+        if not self._objectives.known:
+            self._set_objectives(state.get("metric"), state.get("mode"))
         self._reset()
         self._saved = state
         if self._ready:
@@ -277,8 +295,9 @@ class AskTell(Searcher):
 
         Args:
             config: of this space; `space.repair` makes one of another space fit.
-            result: with this search's metrics, where they mean the same as here. Without it, and for
-                algorithms that cannot use another's results, the configuration is suggested at the start.
+            result: with this search's metrics, where they mean the same as here; without a finite value
+                there is nothing to learn. None: the configuration is suggested at the start, as are the first
+                `AGAIN` with a result where the algorithm cannot use another's.
             unknown: parameters whose values in `config` are guesses: nothing is learned of those.
 
         Raises:
@@ -289,8 +308,9 @@ class AskTell(Searcher):
             raise ValueError("learn() comes before the first suggestion")
         if broken := self.space.violated(config):
             raise ValueError(f"the configuration {dict(config)} breaks {', '.join(broken)}")
-        unit, _ = self.space.encode(config)
-        self._learn(unit, self._finite(result) if result is not None else None, list(unknown))
+        losses = None if result is None else self._objectives.losses(result)
+        if result is None or losses is not None:
+            self._learn(self.space.encode(config)[0], losses, list(unknown))
 
     def memo(self, trial_id: str) -> dict[str, Any] | None:
         """What `recall` needs of a suggestion beside its configuration (JSON)."""
@@ -315,39 +335,32 @@ class AskTell(Searcher):
         trial = self._trials.get(trial_id)
         if trial is None or not trial.open:
             return
-        losses = self._finite(result)
+        losses = self._objectives.losses(result)
         if losses is None:
             self.lose(trial_id)
             return
         extra = {}
         if self.reads:
-            found = {name: _float(value) for name, value in result.items() if name.startswith(self.reads)}
+            found = {name: number(value) for name, value in result.items() if name.startswith(self.reads)}
             extra = {name: value for name, value in found.items() if value is not None}
         self._tell(trial_id, losses, extra)
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the objectives."""
-        return self._metrics
+        return self._objectives.metrics
 
     # The rest is the template's own.
 
     def _set_objectives(self, metric: Any, mode: Any) -> None:
-        metrics = () if metric is None else (metric,) if isinstance(metric, str) else tuple(metric)
-        modes = () if mode is None else (mode,) if isinstance(mode, str) else tuple(mode)
-        for one in modes:
-            if one not in ("min", "max"):
-                raise ValueError(f"mode is {one!r}{nearest(one, ('min', 'max'))}")
-        if metrics and modes and len(metrics) != len(modes):
-            raise ValueError(
-                f"{len(metrics)} metrics and {len(modes)} modes are given; give one mode a metric"
-            )
-        self._metric, self._mode, self._metrics, self._modes = metric, mode, metrics, modes
+        self._metric, self._mode = metric, mode  # where Ray looks for them
+        self._objectives = Objectives(metric, mode)
 
     def _reset(self) -> None:
         self._trials: dict[str, _Trial] = {}
         self._events: list[list[Any]] = []
         self._again: list[Unit] = []  # of earlier searches: suggestion i is _again[i] while there are any
+        self._useless = 0  # results of earlier searches that the algorithm could not learn from
         self._begun = False
 
     def _begin(self) -> None:
@@ -357,11 +370,11 @@ class AskTell(Searcher):
         name = type(self).__name__
         if not self._ready:
             raise ValueError(f"{name} has no space; give param_space to the Tuner or space= to {name}")
-        if self.learns and not (self._metrics and self._modes):
+        if self.learns and not self._objectives.known:
             raise ValueError(f"{name} has no metric and mode; give them to tune.TuneConfig or to {name}")
-        if len(self._metrics) > 1 and not self.several_objectives:
+        if len(self.metrics) > 1 and not self.several_objectives:
             raise ValueError(
-                f"{name} optimises one metric, {list(self._metrics)} are given; {_who_can()} optimise several"
+                f"{name} optimises one metric, {list(self.metrics)} are given; {_who_can()} optimise several"
             )
         self._begun = True
         self.start()
@@ -422,11 +435,25 @@ class AskTell(Searcher):
         self._events.append(["suggest", trial_id, unit.tolist(), memo])
 
     def _learn(self, unit: Unit, losses: tuple[float, ...] | None, unknown: list[str]) -> None:
+        place = len(self._events)
         self._events.append(["learn", "", unit.tolist(), None if losses is None else list(losses), unknown])
-        active = np.array(self.space.active(unit), dtype=bool)
-        active &= [name not in unknown for name in self.space.names]
-        if self.learns and (losses is None or not self.learned(unit, active, losses)):
+        if not self.learns:
+            return
+        if losses is None:
             self._again.append(unit)
+        elif not self.learned(*self._without_guesses(unit, unknown, place), losses):
+            self._useless += 1
+            if self._useless <= AGAIN:
+                self._again.append(unit)
+
+    def _without_guesses(self, unit: Unit, unknown: Sequence[str], place: int) -> tuple[Unit, Active]:
+        """The point with random values for what is not known of it, and which coordinates mean something."""
+        guessed = np.array([name in unknown for name in self.space.names], dtype=bool)
+        if guessed.any():
+            rng = np.random.default_rng([self.seed, place, LEARNED])
+            drawn = np.where(guessed, rng.random(len(unit)), unit)
+            unit = self.space.encode(self.space.decode(drawn))[0]
+        return unit, np.array(self.space.active(unit), dtype=bool) & ~guessed
 
     def _watch(self, trial_id: str, iteration: int, losses: tuple[float, ...]) -> None:
         self._events.append(["watch", trial_id, iteration, list(losses)])
@@ -450,46 +477,6 @@ class AskTell(Searcher):
                 f"by which max_t is measured{nearest(self.time_attr, result)}"
             )
         return bool(result[self.time_attr] < self.max_t / 2)
-
-    def _finite(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
-        """The losses to minimise; None where one is missing or not finite."""
-        losses: list[float] = []
-        for metric, mode in zip(self._metrics, self._modes, strict=False):
-            value = _float(_look_up(result, metric))
-            if value is None or not math.isfinite(value):
-                return None
-            losses.append(value if mode == "min" else -value)
-        return tuple(losses)
-
-
-def _float(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _look_up(result: Mapping[str, Any], metric: str) -> Any:
-    """A metric by its name; Ray flattens nested results with a slash."""
-    if metric in result:
-        return result[metric]
-    place: Any = result
-    for step in metric.split("/"):
-        place = place.get(step) if isinstance(place, Mapping) else None
-    return place
-
-
-def _remove_conditionals(config: dict[str, Any]) -> None:
-    """Take every `when` out of Ray's own copy of the param_space, in place.
-
-    Ray merges a suggestion into that copy, so that an inactive parameter would reach the trainable as a
-    `Conditional` object.
-    """
-    for name, value in list(config.items()):
-        if isinstance(value, Conditional):
-            del config[name]
-        elif isinstance(value, dict):
-            _remove_conditionals(value)
 
 
 def _who_can() -> str:

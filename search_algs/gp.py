@@ -1,6 +1,6 @@
 """Gaussian process with log expected improvement: Optuna's `GPSampler` (needs torch).
 
-Cost: a second or two a suggestion after 100 results, about five after 1,000: for trials that take minutes.
+Cost: about a second a suggestion after 10 results, 5 to 7 after 1,000: for trials that take minutes.
 Several objectives: expected hypervolume improvement.
 """
 

@@ -9,6 +9,11 @@ integers k of value = k * q, choices as categories; what Optuna has no distribut
 weighted choices) as a latent uniform(0, 1). Parameters are defined by run: only active ones are asked for.
 With conditions TPE models a group of parameters that are always there together and each other one by itself;
 GP and CMA-ES model what is always there and draw the rest at random.
+
+Earlier results are complete trials for samplers that look at those (TPE, GP), and of the first generation of
+genetic ones; other samplers cannot use them.
+
+Cost: the sampler's own and 1 ms.
 """
 
 from __future__ import annotations
@@ -31,15 +36,15 @@ from search_algs.space import Choice, Domain, Real, Stepped
 from search_algs.space.laws import LogUniform, Uniform
 from search_algs.space.nearest import nearest
 
-ONE_OBJECTIVE = frozenset({"CmaEsSampler"})
 INSTEAD = {
+    "CmaEsSampler": "cmaes",
     "GridSampler": "grid",
     "BruteForceSampler": "grid",
     "PartialFixedSampler": "a constant in the space",
 }
-LOOK_AT_ALL = frozenset({"TPESampler", "GPSampler"})
-"""Those that model every trial of the study; evolution strategies know their own generations only."""
-ONE_SEQUENCE = frozenset({"QMCSampler"})  # its seed belongs to the sequence, not to the point
+GENETIC = optuna.samplers.BaseGASampler
+LEARNERS = (optuna.samplers.TPESampler, optuna.samplers.GPSampler, GENETIC)
+"""Those that use every complete trial of the study, genetic ones if it belongs to a generation."""
 
 
 class OptunaSampler(AskTell):
@@ -47,6 +52,7 @@ class OptunaSampler(AskTell):
 
     Args:
         sampler: name of a class in `optuna.samplers`, such a class, or a function from a seed to a sampler.
+            `CmaEsSampler` is `cmaes` here.
         settings: further arguments of the class.
 
     Raises:
@@ -72,12 +78,12 @@ class OptunaSampler(AskTell):
                     f"settings {sorted(self._settings)} are given beside a function; set them in the function"
                 )
             return
-        name = self._class.__name__
         self._accepts = [p for p in inspect.signature(self._class).parameters if p != "seed"]
         for key in self._settings:
             if key not in self._accepts:
-                raise ValueError(f"{name} has no setting {key!r}{nearest(key, self._accepts)}")
-        self.several_objectives = name not in ONE_OBJECTIVE
+                raise ValueError(
+                    f"{self._class.__name__} has no setting {key!r}{nearest(key, self._accepts)}"
+                )
         with quiet():
             self._fresh(0)  # so that bad settings are refused now
 
@@ -140,6 +146,8 @@ class OptunaSampler(AskTell):
             memo = {"params": params, "failed": self._failed if asked else 0, "trial": {}, "study": {}}
             if asked:
                 memo["study"] = self._storage.study_attrs
+            if asked and isinstance(self._study.sampler, GENETIC):
+                memo["trial"] = self._storage.trial_attrs  # a member of its generation all the same
         else:
             for _ in range(memo["failed"]):
                 self._study.add_trial(create_trial(state=TrialState.FAIL))
@@ -170,15 +178,19 @@ class OptunaSampler(AskTell):
             self._study.tell(self._trials_of.pop(number), state=TrialState.FAIL)
 
     def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
-        """A complete trial in the study, for samplers that look at all of them."""
-        if self._class is None or self._class.__name__ not in LOOK_AT_ALL:
+        """A complete trial in the study, for samplers that use those of others; in the first generation of
+        genetic ones."""
+        sampler = self._study.sampler
+        if not isinstance(sampler, LEARNERS):
             return False
-        used = [(p, u) for p, u, there in zip(self._parameters, unit.tolist(), active, strict=True) if there]
+        there = self.space.active(unit)
+        used = [(p, u) for p, u, one in zip(self._parameters, unit.tolist(), there, strict=True) if one]
         self._study.add_trial(
             create_trial(
                 values=list(losses),
                 params={p.name: p.param(u) for p, u in used},
                 distributions={p.name: p.distribution for p, _ in used},
+                system_attrs={sampler._get_generation_key(): 0} if isinstance(sampler, GENETIC) else {},
             )
         )
         return True
@@ -194,7 +206,7 @@ class OptunaSampler(AskTell):
         if self._class is None:
             return self._factory(seed)
         settings = dict(self._settings)
-        if self._class.__name__ in ONE_SEQUENCE:
+        if issubclass(self._class, optuna.samplers.QMCSampler):  # its seed is the sequence's, not the point's
             settings = {
                 "independent_sampler": optuna.samplers.RandomSampler(seed),
                 "scramble": True,
@@ -269,25 +281,27 @@ class _Recorder(optuna.storages.InMemoryStorage):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Optuna says nothing below an error, and does not warn that parts of it are experimental; both only
-    within."""
+    """Optuna says nothing below an error, and warns neither that parts of it are experimental nor of its
+    arithmetic (a division of 0 by 0 in GP's acquisition); only within."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
             yield
     finally:
         optuna.logging.set_verbosity(before)
 
 
 def _find(sampler: Any) -> tuple[type[BaseSampler] | None, Callable[[int], BaseSampler]]:
-    known = [name for name in optuna.samplers.__all__ if name.endswith("Sampler") and name != "BaseSampler"]
+    known = [n for n in optuna.samplers.__all__ if n.endswith("Sampler") and not n.startswith("Base")]
+    name = sampler if isinstance(sampler, str) else getattr(sampler, "__name__", "")
+    if name in INSTEAD:
+        raise ValueError(
+            f"{name} is not offered; use {INSTEAD[name]}, which does the same and can be resumed"
+        )
     if isinstance(sampler, str):
-        if sampler in INSTEAD:
-            raise ValueError(
-                f"{sampler} is not offered; use {INSTEAD[sampler]}, which does the same and can be resumed"
-            )
         if sampler not in known:
             raise ValueError(f"{sampler!r} is no sampler of Optuna{nearest(sampler, known)}")
         sampler = getattr(optuna.samplers, sampler)

@@ -13,7 +13,7 @@ from typing import Any
 from search_algs.ask_tell import AskTell, Shared
 from search_algs.space.nearest import nearest
 
-NO_ALGORITHMS = frozenset({"ask_tell", "models", "registry", "space"})
+NO_ALGORITHMS = frozenset({"ask_tell", "models", "objectives", "registry", "space"})
 
 
 @dataclass(frozen=True, slots=True)

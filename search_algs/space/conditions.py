@@ -63,3 +63,16 @@ class Condition:
     def __str__(self) -> str:
         texts = [repr(one) for one in self.values]
         return f"{self.parent} = {texts[0]}" if len(texts) == 1 else f"{self.parent} in [{', '.join(texts)}]"
+
+
+def remove_conditionals(config: dict[str, Any]) -> None:
+    """Take every `when` out of Ray's own copy of the param_space, in place.
+
+    Ray merges a suggestion into that copy, so that an inactive parameter would reach the trainable as a
+    `Conditional` object.
+    """
+    for name, value in list(config.items()):
+        if isinstance(value, Conditional):
+            del config[name]
+        elif isinstance(value, dict):
+            remove_conditionals(value)

@@ -5,8 +5,8 @@
         search_alg=load("tpe")(seed=1), metric="loss", mode="min", num_samples=32))
 
 One algorithm, one file; `names()` lists them, `parameters(name)` what can be set. Spaces may have conditions
-(`when`) and constraints, see `search_algs.space`. `searcher.learn(config, result)` before the first suggestion
-lets a searcher that has its space and metric know what an earlier one found, as in
+(`when`) and constraints, see `search_algs.space`. A searcher that has its space and metric is told what an
+earlier one found by `searcher.learn(config, result)`, as in
 `for one in tuner.fit(): searcher.learn(one.config, one.metrics)`.
 """
 

@@ -1,13 +1,14 @@
 """Warm start: what of an earlier sweep fits and counts, and that a resume needs the earlier sweep no more."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from ray import tune
 
 from search_algs.space import Space, when
 from sweeps import SpecError, Sweep, journal
-from sweeps.loop.warm_start import fitted
+from sweeps.loop.warm_start import counts, fitted
 from sweeps.run import restart
 
 pytestmark = pytest.mark.usefixtures("small_ray")
@@ -36,6 +37,59 @@ SPACE = Space(
 )
 def test_a_configuration_is_made_to_fit_or_left_out(earlier, found):
     assert fitted(earlier, SPACE, {"momentum": 0.9, "lr": 0.02}) == found
+
+
+GROUPS = Space(
+    {
+        "net": tune.choice([{"kind": "mlp", "width": tune.qrandint(8, 64, 8)}, {"kind": "linear"}]),
+        "clip": tune.uniform(0, 1),
+        "betas": tune.choice([(0.9, 0.99), None]),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, {}),
+        ({"net": {"kind": "linear"}}, {"net": {"kind": "linear"}}),
+        ({"net": {"kind": "mlp", "width": 30}}, {"net": {"kind": "mlp", "width": 32}}),  # the nearest step
+        ({"net": {"kind": "mlp", "width": 80}}, None),
+        ({"net": {"kind": "cnn", "width": 32}}, None),
+        ({"betas": [0.9, 0.99]}, {"betas": (0.9, 0.99)}),  # as a file returns it
+        ({"betas": None}, {"betas": None}),
+        ({"betas": 0.9}, None),
+        ({"clip": None}, None),
+    ],
+)
+def test_groups_steps_and_lists_are_recognised(changes, found):
+    whole = {"net": {"kind": "mlp", "width": 16}, "clip": 0.5, "betas": (0.9, 0.99)}
+    assert fitted(whole | changes, GROUPS, {"clip": 0.0}) == (None if found is None else whole | found)
+
+
+@pytest.mark.parametrize(
+    ("config", "iterations", "copies", "full_training", "same"),
+    [
+        ({"x": 0.1, "steps": 3}, 6, 0, 6, True),
+        ({"x": 0.1, "steps": 3, "betas": [0.9, 0.99]}, 6, 0, 6, True),  # as a file returns it
+        ({"x": 0.1, "steps": 3, "betas": [0.9, 0.9]}, 6, 0, 6, False),
+        ({"x": 0.1, "steps": 3, "width": 64}, 6, 0, 6, True),  # the trainable's own
+        ({"x": 0.1, "steps": 3, "width": 32}, 6, 0, 6, False),
+        ({"x": 0.1}, 6, 0, 6, False),  # nobody knows its steps
+        ({"x": 0.1, "steps": 3}, 6, 1, 6, False),  # PBT gave it another's weights
+        ({"x": 0.1, "steps": 3}, 6, 0, 13, False),
+        ({"x": 0.1, "steps": 3}, 6, 0, 12, True),
+        ({"x": 0.1, "steps": 3}, 6, 0, 3, True),
+        ({"x": 0.1, "steps": 3}, 7, 0, 3, False),
+        ({"x": 0.1, "steps": 3}, 1, 0, None, True),
+    ],
+)
+def test_a_result_counts_if_what_is_not_searched_and_the_length_are_the_same(
+    config, iterations, copies, full_training, same
+):
+    today = {"steps": 3, "betas": (0.9, 0.99), "width": 64}
+    trial = SimpleNamespace(config=config, iterations=iterations, row={"copies": copies})
+    assert counts(trial, full_training, today, {"width": 64, "betas": (0.9, 0.99), "x": 0.5}) is same
 
 
 def train(config):

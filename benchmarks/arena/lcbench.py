@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from ray import tune
 
 from benchmarks.arena.problem import Array, Outcome, Problem, landmarks
@@ -123,7 +122,9 @@ def _folded(name: str, values: Array) -> Array:
 
 
 @functools.cache
-def _session() -> tuple[onnxruntime.InferenceSession, dict[str, int]]:
+def _session() -> tuple[Any, dict[str, int]]:
+    import onnxruntime  # installed for the arena alone
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     folder = data()

@@ -26,7 +26,6 @@ COLUMNS = (
     "makespan to random's",
     "idle",
     "trials",
-    "CPU ms a suggestion",
 )
 HEROES = ("pso", "bayesian")
 """Whom the duels are about."""
@@ -47,7 +46,7 @@ def write(folder: Path, game: Game, problem: Problem, run: Run, played: dict[str
         "problem": [game.problem] * n, "seed": [game.seed] * n, "workers": [game.workers] * n,
         "searcher": [game.searcher] * n, "trial": list(range(n)), "ended_s": run.ended_s, "loss": run.loss,
         "regret": run.truth, "incumbent": incumbents(run, problem.max_t), "iterations": run.iterations,
-        "suggest_s": run.suggest_s, "idle_s": [run.idle_s] * n,
+        "idle_s": [run.idle_s] * n,
     }  # fmt: skip
     where = path(folder, game)
     where.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +62,7 @@ def read(folder: Path, suite: Suite) -> Games:
             table = pq.read_table(path(folder, game))
             found[game] = {
                 name: table[name].to_numpy()
-                for name in ("ended_s", "incumbent", "iterations", "suggest_s", "idle_s")
+                for name in ("ended_s", "incumbent", "iterations", "idle_s")
             }
     return found
 
@@ -140,12 +139,11 @@ def _row(
     spans = _both(pairs, lambda game, _: games[game]["ended_s"].max())
     held_out = np.array([pair[0].problem.rpartition("-")[2] in HELD_OUT for pair in pairs])
     idle = np.mean([games[g]["idle_s"][0] / (workers * games[g]["ended_s"].max()) for g, _ in pairs])
-    cost = np.mean([games[g]["suggest_s"].mean() for g, _ in pairs])
     trials = np.mean([len(games[g]["ended_s"]) for g, _ in pairs])
     cells = [
         searcher, f"{len(pairs)}", f"{last[:, 0].mean():.3f}", _interval(last),
         _interval(last[held_out]) if held_out.any() else "", _interval(at_once),
-        f"{np.median(spans[:, 0] / spans[:, 1]):.2f}", f"{idle:.1%}", f"{trials:.0f}", f"{1e3 * cost:.2g}",
+        f"{np.median(spans[:, 0] / spans[:, 1]):.2f}", f"{idle:.1%}", f"{trials:.0f}",
     ]  # fmt: skip
     return last[:, 0].mean(), cells
 

@@ -24,7 +24,7 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,s3,dashboard,optimizers]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,s3,dashboard,optimizers,xgboost]'
 	@touch $@
 
 $(VENV)/.arena: $(VENV)/.dev

@@ -49,6 +49,15 @@ ROWS: dict[str, dict[str, tuple[str, ...]]] = {
         "input noise": ("input_noise",),
         "early stopping": ("patience",),
     },
+    "Boosting": {
+        "rounds": ("rounds",),
+        "shrinkage": ("learning_rate",),
+        "depth of trees": ("max_depth",),
+        "least leaf": ("min_samples_leaf", "min_child_weight"),
+        "penalties": ("reg_lambda", "gamma"),
+        "samples of rows, columns": ("subsample", "colsample_bytree"),
+        "bins": ("max_bins",),
+    },
 }
 """The taxonomy: group -> row -> names under which trainables declare it."""
 PAGE = Path(__file__).parent / "hyperparameters.md"
@@ -58,12 +67,14 @@ BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->"
 def table() -> str:
     """Markdown: for every row the trainables that have it, with range or choices of the first."""
     programs = {name: trainables.load(name).hyperparameters or {} for name in trainables.names()}
+    descending = tuple(name for name, known in programs.items() if "optimizer" in known)
     lines = []
     for group, rows in ROWS.items():
         lines += [f"| {group} | declared as | worth searching | trainables |", "|---|---|---|---|"]
         for row, names in rows.items():
             having = [name for name, known in programs.items() if any(one in known for one in names)]
-            who = "all" if len(having) == len(programs) else ", ".join(f"`{name}`" for name in having)
+            who = ", ".join(f"`{name}`" for name in having)
+            who = {tuple(programs): "all", descending: "all by gradients"}.get(tuple(having), who)
             first = {n: next(known[n] for known in programs.values() if n in known) for n in names}
             declared, ranges = (", ".join(f"`{n}`" for n in names), "; ".join(map(_range, first.values())))
             lines.append(f"| {row} | {declared} | {ranges} | {who} |")

@@ -9,7 +9,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-import math
 import os
 import re
 import sys
@@ -23,7 +22,6 @@ from trainables.engine.hparams import Hyperparameter
 from trainables.engine.task import Task
 
 ENTRY_POINTS = "starling.trainables"
-ENGINE_METRICS = ("lr", "grad_norm", "images_per_s", "seconds", "epoch", "steps")
 _registered: dict[str, Any] = {}
 T = TypeVar("T")
 
@@ -78,7 +76,7 @@ class TaskProgram(Program):
         self.mutable = hparams.mutable(task.Config)
         self.default_metric = task.metric
         declared = task.reported()
-        self.metrics = (*declared, *ENGINE_METRICS) if declared else None
+        self.metrics = (*declared, *task.beside) if declared else None
 
     def check(self, config: Mapping[str, Any]) -> list[str]:
         """Unknown names, values of the wrong type or out of bounds."""
@@ -89,11 +87,10 @@ class TaskProgram(Program):
         return self.task.problems(config)
 
     def reports(self, config: Mapping[str, Any]) -> int | None:
-        """One for each epoch begun; None where reports come every so many steps, or values are wrong."""
+        """The task's own word; None where values are wrong."""
         if hparams.problems(self.task.Config, config):
             return None
-        values = hparams.make(self.task.Config, config)
-        return None if values.report_every else math.ceil(values.epochs)
+        return self.task.reports(hparams.make(self.task.Config, config))
 
     def trainable(
         self, ranks: int = 1, cpus_per_rank: float = 1, gpus_per_rank: float = 0, watchdog_s: float = 300.0

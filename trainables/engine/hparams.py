@@ -143,6 +143,25 @@ def make(cls: type[C], config: Mapping[str, Any]) -> C:
     return typing.cast(C, value)
 
 
+def mutated(running: C, config: Mapping[str, Any]) -> C:
+    """The dataclass of `config`, which may differ from `running` in mutable hyperparameters only.
+
+    Names with a leading _ are not the trainable's and are passed over.
+
+    Raises:
+        ValueError: naming what cannot change.
+    """
+    cls = type(running)
+    new = make(cls, {name: value for name, value in config.items() if not name.startswith("_")})
+    changed = {name for name in declared(cls) if getattr(new, name) != getattr(running, name)}
+    fixed = sorted(changed - mutable(cls))
+    if fixed:
+        raise ValueError(
+            f"{', '.join(fixed)} cannot change while a trial runs; only: {sorted(mutable(cls))}"
+        )
+    return new
+
+
 def _read(cls: type, config: Mapping[str, Any]) -> tuple[Any, list[str]]:
     known, hints = declared(cls), typing.get_type_hints(cls)
     values: dict[str, Any] = {}

@@ -286,14 +286,7 @@ class Loop:
 
     def mutate(self, config: Mapping[str, Any]) -> None:
         """Take over a config that differs in mutable hyperparameters only."""
-        cls = type(self.task).Config
-        new = hparams.make(cls, {name: value for name, value in config.items() if not name.startswith("_")})
-        changed = {n for n in hparams.declared(cls) if getattr(new, n) != getattr(self.task.config, n)}
-        fixed = sorted(changed - hparams.mutable(cls))
-        if fixed:
-            raise ValueError(
-                f"{', '.join(fixed)} cannot change while a trial runs; only: {sorted(hparams.mutable(cls))}"
-            )
+        new = hparams.mutated(self.task.config, config)
         self.task.config = new
         self._check()
         optimizers.apply(new, self.optimizer)

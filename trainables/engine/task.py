@@ -18,6 +18,7 @@ A task reads as if it ran on one device; the engine spreads batches over ranks a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -61,12 +62,15 @@ class Task:
     adds.
     """
 
-    Config: ClassVar[type[Training]] = Training
-    """Frozen dataclass of the hyperparameters, declared with `hyper`."""
+    Config: ClassVar[type[Any]] = Training
+    """Frozen dataclass of the hyperparameters, declared with `hyper`. It extends `Training`, unless the task
+    brings an `engine` of its own."""
     metric: ClassVar[tuple[str, str]] = ("val_loss", "min")
     """What early stopping, and by default a sweep, looks at: name and "min" or "max"."""
     metrics: ClassVar[tuple[str, ...]] = ("train_loss", "val_loss")
     """What every report contains; one without them is an error. Declare it along with `evaluate`."""
+    beside: ClassVar[tuple[str, ...]] = ("lr", "grad_norm", "images_per_s", "seconds", "epoch", "steps")
+    """What the engine adds to every report."""
     differentiable: ClassVar[tuple[str, ...]] = ()
     """Hyperparameters by which `loss` can be differentiated, beside the optimiser's
     (`trainables.hypergrad`). Read as `self.config.NAME` they are numbers or parts, and on the way back
@@ -86,7 +90,7 @@ class Task:
     `_hypergrad_of` asks for the derivatives of that metric, and `_hypergrad_if_below` for them only where it
     is below that (`trainables.hypergrad.engine`); `_seed` takes the place of `seed`."""
 
-    def __init__(self, config: Training) -> None:
+    def __init__(self, config: Any) -> None:
         self.config, self.asides = config, {}
 
     def setup(self) -> None:
@@ -164,6 +168,11 @@ class Task:
             if "evaluate" in vars(base):
                 return ()
         return ()
+
+    @classmethod
+    def reports(cls, config: Any) -> int | None:
+        """How many a full training makes: one for each epoch begun; None if they come every so many steps."""
+        return None if config.report_every else math.ceil(config.epochs)
 
     @classmethod
     def problems(cls, config: Mapping[str, Any]) -> list[str]:

@@ -75,7 +75,7 @@ def summary(folder: Folder) -> Summary:
         name=folder.name,
         path=folder.uri,
         state=state,
-        done=sum(counts.get(ended, 0) for ended in ("completed", "stopped", "failed", "lost")),
+        done=sum(counts.get(ended, 0) for ended in ("completed", "stopped", "failed")),
         total=results.total,
         failed=counts.get("failed", 0),
         metric=next(iter(results.manifest.objectives)),

@@ -20,30 +20,10 @@ if TYPE_CHECKING:
     from sweeps.spec import Sweep
 
 FIELDS = (
-    *(
-        "trainable",
-        "trials",
-        "search",
-        "scheduler",
-        "ranks",
-        "cpus_per_rank",
-        "gpus_per_rank",
-        "max_concurrent",
-    ),
-    *(
-        "max_iterations",
-        "time_budget",
-        "max_failures",
-        "retries",
-        "storage",
-        "name",
-        "seed",
-        "wandb",
-        "address",
-    ),
-    "warm_start",
-    "quiet",
-)
+    "trainable", "trials", "search", "scheduler", "ranks", "cpus_per_rank", "gpus_per_rank", "max_concurrent",
+    "max_iterations", "time_budget", "max_failures", "retries", "storage", "name", "seed", "wandb", "address",
+    "warm_start", "quiet",
+)  # fmt: skip
 """Options of `run` that are fields of `Sweep`."""
 
 
@@ -103,9 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(command=function, parser=made)
         return made
 
-    run = command(
-        "run", _run, "run a sweep: a recipe or script (.py), a sweep file (.yaml), or a W&B sweep file"
-    )
+    about = "run a sweep: a recipe or script (.py), a sweep file (.yaml), or a W&B sweep file"
+    run = command("run", _run, about)
     _sweep_options(run)
     run.add_argument("--quiet", action="store_true", default=None, help="print nothing but errors")
     run.add_argument("--json", action="store_true", help="print only the outcome, as one JSON object")
@@ -140,15 +119,12 @@ def _parser() -> argparse.ArgumentParser:
     export = command("export", _export, "the trials as one table")
     export.add_argument("path", metavar="PATH")
     export.add_argument("--to", required=True, choices=["csv", "parquet", "optuna"])
-    export.add_argument("--out", metavar="FILE", help="where to (default: beside the current folder's name)")
+    export.add_argument("--out", metavar="FILE", help="where to (default: here, under the sweep's name)")
 
-    data = command(
-        "data", _data, "convert a data set's official archive to the Parquet files that recipes read"
-    )
+    about = "convert a data set's official archive to the Parquet files that recipes read"
+    data = command("data", _data, about)
     data.add_argument("name", choices=["cifar10"])
-    data.add_argument(
-        "--from", dest="archive", required=True, metavar="ARCHIVE", help="cifar-10-python.tar.gz"
-    )
+    data.add_argument("--from", dest="archive", required=True, metavar="FILE", help="cifar-10-python.tar.gz")
     data.add_argument("--out", default="data/cifar10", metavar="DIR")
     return parser
 
@@ -173,13 +149,7 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int)
     add("--warm-start", nargs="+", metavar="PATH", help="earlier sweeps that the search learns from")
     add("--wandb", metavar="[ENTITY/]PROJECT", help="log every trial to Weights & Biases")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="fix a hyperparameter; may be repeated",
-    )
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="fix a value; may be repeated")
     add("--data", metavar="DIR", help="short for --set data=DIR")
     add("--address", help="a running Ray cluster, for example auto")
 

@@ -40,9 +40,7 @@ def export(
     try:
         folder.put(name, content)
     except (OSError, pa.ArrowException) as error:
-        raise ValueError(
-            f"{target!r} cannot be written: {error}. Choose another place with --out."
-        ) from error
+        raise ValueError(f"{target!r} cannot be written: {error}. Choose another with --out.") from error
     return folder.child(name).uri
 
 

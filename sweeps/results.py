@@ -29,7 +29,7 @@ from sweeps.store.trials_table import trials_schema
 if TYPE_CHECKING:
     import pandas as pd
 
-_RANK = {"completed": 0, "failed": 2, "lost": 2}
+_RANK = {"completed": 0, "stopped": 1, "failed": 2}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,9 +191,8 @@ class Results:
         signs = [-1.0 if mode == "max" else 1.0 for mode in self.manifest.objectives.values()]
         losses: dict[int, list[float]] = {}
         for i, trial in enumerate(self.trials):
-            found = [
-                sign * v for sign, v in zip(signs, trial.values, strict=True) if v is not None and v == v
-            ]
+            pairs = zip(signs, trial.values, strict=True)
+            found = [sign * v for sign, v in pairs if v is not None and not math.isnan(v)]
             if len(found) == len(signs) and _RANK.get(trial.state, 1) < 2:
                 losses[i] = found
         front: list[int] = []

@@ -5,7 +5,7 @@
     build("asha", {...}, metric="loss", mode="min", ...)
 
 Time is always counted in reports of a trial (`training_iteration`). A scheduler's decisions are kept across a
-crash by replaying the journal into a fresh one: see `sweeps.replay`.
+crash by replaying the journal into a fresh one: see `sweeps.loop.rehearsal`.
 """
 
 from collections.abc import Callable, Mapping
@@ -75,6 +75,7 @@ _FACTORS = (
 
 STOPPING = frozenset({"asha", "hyperband", "bohb", "median"})
 """Those that end trials before their time."""
+
 _TABLE: dict[str, dict[str, Parameter]] = {
     "fifo": {},
     "asha": {
@@ -133,14 +134,9 @@ def problems(name: str, given: Mapping[str, Any]) -> list[str]:
             found.append(f"scheduler {name} has no parameter {key!r}; {allowed(key, _TABLE[name])}")
         elif value is not None and not parameter.test(value):
             found.append(f"scheduler {name}: {key} is {value!r}; it must be {parameter.allowed}")
-    if (
-        not found
-        and _value(name, given, "max_t") is not None
-        and _value(name, given, "grace_period") is not None
-    ):
-        longest, grace = _value(name, given, "max_t"), _value(name, given, "grace_period")
-        if grace > longest:
-            found.append(f"scheduler {name}: grace_period is {grace}, above max_t, which is {longest}")
+    longest, grace = _value(name, given, "max_t"), _value(name, given, "grace_period")
+    if not found and longest is not None and grace is not None and grace > longest:
+        found.append(f"scheduler {name}: grace_period is {grace}, above max_t, which is {longest}")
     return found
 
 
@@ -189,9 +185,7 @@ def build(
     if name == "fifo":
         return FIFOScheduler()
     if name in COPYING:
-        from sweeps.loop import (
-            copying,  # Ray's PB2 imports scikit-learn, a second that other sweeps need not wait
-        )
+        from sweeps.loop import copying  # Ray's PB2 imports scikit-learn, a second that others need not wait
 
         return copying.build(name, space, mutable, **common, **values)
     kinds: dict[str, type[TrialScheduler]] = {

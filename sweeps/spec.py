@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 
 class SpecError(ValueError):
-    """A sweep that cannot be run as written; `problems` holds one sentence per mistake, the text all of
-    them."""
+    """A sweep that cannot be run as written: `problems` has a sentence for each mistake, the text all."""
 
     def __init__(self, problems: Sequence[str], title: str = "this sweep cannot be run as written") -> None:
         self.problems = list(problems)
@@ -146,18 +145,12 @@ class Sweep:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The objectives' names; empty for a sweep without a metric."""
-        return (
-            ()
-            if self.metric is None
-            else (self.metric,)
-            if isinstance(self.metric, str)
-            else tuple(self.metric)
-        )
+        return _as_tuple(self.metric)
 
     @property
     def modes(self) -> tuple[str, ...]:
         """`"min"` or `"max"` for each of `metrics`."""
-        return () if self.mode is None else (self.mode,) if isinstance(self.mode, str) else tuple(self.mode)
+        return _as_tuple(self.mode)
 
     @property
     def search_choice(self) -> tuple[str, dict[str, Any]]:
@@ -281,6 +274,12 @@ class Sweep:
         caught(self)
         given = sys.argv[1:] if argv is None else list(argv)
         raise SystemExit(cli.main(["run", sys.argv[0], *given], sweep=self))
+
+
+def _as_tuple(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def put(config: dict[str, Any], name: str, value: Any) -> None:

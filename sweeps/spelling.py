@@ -29,6 +29,5 @@ def allowed(word: str, known: Iterable[str]) -> str:
 
 
 def slug(text: str) -> str:
-    """`text` as a folder's name: letters, digits and . _ -, other characters as single hyphens; may be
-    empty."""
+    """`text` as a folder's name: letters, digits and . _ -, all else as single hyphens; may be empty."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")

@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 SINK = Path(__file__).with_name("wandb_sink.py")
 MODES = ("online", "offline", "disabled")
-# Settings of a surrounding W&B run, which would take our runs away from their ids.
 FOREIGN = frozenset(
     f"WANDB_{name}"
     for name in ("RUN_ID", "SWEEP_ID", "SWEEP_PARAM_PATH", "SERVICE", "RESUME", "NAME", "RUN_GROUP", "DIR")
 )
+"""Settings of a surrounding W&B run, which would take our runs away from their ids."""
 
 
 class Tracker:
@@ -48,8 +48,8 @@ class Tracker:
             logged, also after a `kill -9` of anything.
         mode: "online", "offline" or "disabled"; None is what `WANDB_MODE` says, else online if logged in to
             W&B, else offline.
-        queue_mib: what may wait for a slow W&B, in MiB of text; then rows are left out, and counted in a
-        warning.
+        queue_mib: what may wait for a slow W&B, in MiB of text; then rows are left out, and a warning counts
+            them.
         warn: told about trouble, once for each kind; called from threads.
 
     Attributes:
@@ -122,7 +122,7 @@ class Tracker:
         self._put({"event": "row", "trial": trial_id, "metrics": {**metrics, **own}}, droppable=True)
 
     def trial_ended(self, trial_id: str, state: str, summary: Mapping[str, Any]) -> None:
-        """A trial is over: `state` is completed, stopped, failed or lost (the last two: failures)."""
+        """A trial is over: `state` is completed, stopped or failed."""
         self._put({"event": "ended", "trial": trial_id, "state": state, "summary": summary})
 
     def close(self, timeout_s: float = 10.0) -> None:

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 import wandb
 
-EXIT_CODES = {"completed": 0, "stopped": 0, "failed": 1, "lost": 1}
+EXIT_CODES = {"completed": 0, "stopped": 0, "failed": 1}
 INTERRUPTED = 255  # what W&B itself gives a run that Ctrl-C ended: shown as killed, and may be resumed
 
 

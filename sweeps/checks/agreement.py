@@ -22,13 +22,9 @@ _OPTIONS = 64
 """Options of one parameter that are tried."""
 
 _MODES = {
-    "minimize": "min",
-    "maximize": "max",
-    "minimise": "min",
-    "maximise": "max",
-    "minimum": "min",
-    "maximum": "max",
-}
+    "minimize": "min", "minimise": "min", "minimum": "min",
+    "maximize": "max", "maximise": "max", "maximum": "max",
+}  # fmt: skip
 
 
 def objectives(
@@ -78,9 +74,7 @@ def objectives(
                 f"search: {search} improves one metric, and there are {len(metrics)}; take {', '.join(able)}."
             )
         if scheduler not in (None, "fifo"):
-            problems.append(
-                f"scheduler: {scheduler} compares trials by one metric, of {len(metrics)}; use fifo."
-            )
+            problems.append(f"scheduler: {scheduler} judges by one metric, not by {len(metrics)}; use fifo.")
         if sweep.target is not None:
             problems.append("target: is for one metric, and there are several.")
     return filled
@@ -167,11 +161,8 @@ def full_training(sweep: Any, program: Any, space: Any, problems: list[str]) -> 
     name, given = sweep.scheduler_choice
     if "max_t" not in schedulers.parameters(name) or given.get("max_t") is not None:
         return {}
-    lengths = (
-        [program.reports(config) for config in corners(space)]
-        if program is not None and space is not None
-        else []
-    )
+    known = program is not None and space is not None
+    lengths = [program.reports(config) for config in corners(space)] if known else []
     if lengths and None not in lengths:
         return {"max_iterations": max(lengths)}
     problems.append(

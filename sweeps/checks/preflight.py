@@ -1,5 +1,4 @@
-"""What a sweep needs of the place where it runs: a trainable, enough CPUs and GPUs, a storage it can write,
-its data."""
+"""What a sweep needs of the place where it runs: a trainable, CPUs and GPUs, a storage it may write, data."""
 
 from __future__ import annotations
 
@@ -21,11 +20,8 @@ def preflight(sweep: Sweep, resources: Mapping[str, float] | None = None) -> lis
             `address` no check of them.
     """
     if sweep.trainable is None:
-        return [
-            "trainable: is not named; give --trainable NAME, or for a script the key `program: train.py`."
-        ]
-    problems = _resources(sweep, resources)
-    problems += _storage(sweep.storage)
+        return ["trainable: is not named; give --trainable NAME, or for a script a key `program: train.py`."]
+    problems = _resources(sweep, resources) + _storage(sweep.storage)
     if not sweep.metrics:
         problems.append(
             "metric: is missing, and the trainable has none of its own; name the reported value to improve, "

@@ -1,5 +1,4 @@
-"""Every check of a sweep that needs nothing but the sweep itself; each problem is a sentence that begins with
-its key."""
+"""Every check of a sweep that needs the sweep alone; each problem is a sentence that begins with its key."""
 
 import math
 import re
@@ -82,15 +81,8 @@ _PLAIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "quiet": ("true or false", lambda v: isinstance(v, bool)),
 }
 _MAY_BE_ABSENT = {
-    "trials",
-    "max_iterations",
-    "max_concurrent",
-    "max_failures",
-    "target",
-    "name",
-    "wandb",
-    "address",
-}
+    "trials", "max_iterations", "max_concurrent", "max_failures", "target", "name", "wandb", "address",
+}  # fmt: skip
 
 
 def _plain(sweep: Any) -> list[str]:

@@ -46,9 +46,8 @@ class Weighted(Categorical):
     def _add_up(self) -> Weighted:
         total = sum(self.probabilities)
         if len(self.values) != len(self.probabilities):
-            raise ValueError(
-                f"there are {len(self.values)} values and {len(self.probabilities)} probabilities."
-            )
+            counts = f"{len(self.values)} values and {len(self.probabilities)} probabilities"
+            raise ValueError(f"there are {counts}.")
         if not math.isclose(total, 1.0, rel_tol=1e-5, abs_tol=1e-8):
             raise ValueError(f"the probabilities {self.probabilities} add up to {total:g}, not 1.")
         return self

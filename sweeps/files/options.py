@@ -1,5 +1,4 @@
-"""How values are written in a sweep's file and on the command line: `tpe:n_startup_trials=20`, `2h`,
-`lr=0.1`."""
+"""How values are written in a file and on the command line: `tpe:n_startup_trials=20`, `2h`, `lr=0.1`."""
 
 import math
 import re
@@ -40,9 +39,8 @@ def read_yaml(text: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ValueError(
-            f"it is not valid YAML{where}: {getattr(error, 'problem', None) or error}"
-        ) from error
+        what = getattr(error, "problem", None) or error
+        raise ValueError(f"it is not valid YAML{where}: {what}") from error
 
 
 def write_yaml(value: Any) -> str:

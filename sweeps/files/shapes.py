@@ -73,8 +73,7 @@ def _bound(kind: str, context: Mapping[str, Any]) -> str | None:
     if kind == "greater_than_equal":
         return f"{context['ge']:g} or more"
     if kind == "too_short":
-        least = context["min_length"]
-        return f"a list of at least {least}"
+        return f"a list of at least {context['min_length']}"
     return None
 
 

@@ -87,12 +87,8 @@ def _parameter(name: str, given: Any, problems: list[str], ours: bool, build: Bu
     if ours and set(given) == {"grid_search"} and isinstance(given["grid_search"], list):
         return given
     if ours and set(given) == {"options"} and isinstance(given["options"], list):
-        return tune.choice(
-            [
-                _parameter(f"{name}.{i}", option, problems, ours, build)
-                for i, option in enumerate(given["options"])
-            ]
-        )
+        options = enumerate(given["options"])
+        return tune.choice([_parameter(f"{name}.{i}", one, problems, ours, build) for i, one in options])
     known = WANDB | RAY if ours else WANDB
     which = distribution(name, given, problems, known)
     if which is None:
@@ -107,22 +103,27 @@ def _parameter(name: str, given: Any, problems: list[str], ours: bool, build: Bu
         return None
 
 
+_INFERRED = {
+    "value": "constant",
+    "probabilities": "categorical_w_probabilities",
+    "values": "categorical",
+}
+"""What a parameter's key says of its distribution, the first that is there."""
+
+
 def distribution(
     name: str, given: Mapping[str, Any], problems: list[str], known: Mapping[str, Kind] = WANDB
 ) -> str | None:
-    """Which distribution a parameter means, inferred as W&B does where it is not named; None after a
-    problem."""
+    """The distribution that a parameter means, inferred as W&B does where none is named; None after a
+    problem.
+    """
     wanted = given.get("distribution")
     if "distribution" in given:
         if isinstance(wanted, str) and wanted in known:
             return wanted
         problems.append(f"{name}.distribution: {wanted!r} is unknown; {allowed(str(wanted), known)}")
         return None
-    for key, meant in (
-        ("value", "constant"),
-        ("probabilities", "categorical_w_probabilities"),
-        ("values", "categorical"),
-    ):
+    for key, meant in _INFERRED.items():
         if key in given:
             return meant
     if "min" in given or "max" in given:
@@ -150,8 +151,7 @@ def _conditional(name: str, condition: Any, given: dict[str, Any], problems: lis
 
 
 def write_space(space: Mapping[str, Any]) -> dict[str, Any]:
-    """A `param_space` in the notation that `read_space` reads; the same values with the same
-    probabilities."""
+    """A `param_space` in the notation that `read_space` reads: the same values, as probable."""
     return {key: _written(value) for key, value in space.items()}
 
 
@@ -160,9 +160,8 @@ def _written(value: Any) -> Any:
         inner = _written(value.domain)
         inner = inner if isinstance(inner, dict) else {"value": inner}
         values = list(value.values)
-        condition = {
-            value.parent: values[0] if len(values) == 1 and not isinstance(values[0], list) else values
-        }
+        alone = len(values) == 1 and not isinstance(values[0], list)
+        condition = {value.parent: values[0] if alone else values}
         return inner | {"when": condition | inner.get("when", {})}
     if isinstance(value, sample.Categorical) and any(has_domain(option) for option in value.categories):
         return {"options": [_written(o) if has_domain(o) else {"value": o} for o in value.categories]}
@@ -202,11 +201,8 @@ def _domain(domain: Any) -> dict[str, Any]:
     if domain.bounds is not None:
         low, high = domain.bounds
         return {"distribution": "multiples", "min": low, "max": high, "q": domain.q, "log": domain.log}
-    return {
-        "distribution": f"q_{name}",
-        **_ends(law),
-        "q": int(domain.q) if domain.integer else float(domain.q),
-    }
+    q = int(domain.q) if domain.integer else float(domain.q)
+    return {"distribution": f"q_{name}", **_ends(law), "q": q}
 
 
 _LAWS = {

@@ -79,8 +79,7 @@ def loads(
     pins: Mapping[str, Any] | None = None,
     title: str = "this sweep cannot be run as written",
 ) -> Sweep:
-    """The sweep of a YAML text; `folder` is where its scripts and modules are looked for. As `load`
-    otherwise."""
+    """The sweep of a YAML text, its scripts and modules looked for in `folder`; otherwise as `load`."""
     from sweeps.files import wandb_yaml
 
     try:
@@ -145,8 +144,7 @@ def _own_fields(config: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any]
 
 
 def _beside(trainable: str, folder: Path) -> str:
-    """`my_file:MyTask` as `/where/the/yaml/is/my_file.py:MyTask` if that file is there; otherwise
-    unchanged."""
+    """`my_file:MyTask` as `/where/the/yaml/is/my_file.py:MyTask` if that file is there, else unchanged."""
     module, colon, name = trainable.rpartition(":")
     candidate = folder / (module if module.endswith(".py") else module.replace(".", "/") + ".py")
     return f"{candidate.absolute()}:{name}" if colon and module and candidate.is_file() else trainable
@@ -180,9 +178,8 @@ class _Draft:
     trainable: Any
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        defaults = {
-            f.name: f.default for f in dataclasses.fields(Sweep) if f.default is not dataclasses.MISSING
-        }
+        fields_of = dataclasses.fields(Sweep)
+        defaults = {f.name: f.default for f in fields_of if f.default is not dataclasses.MISSING}
         self.__dict__.update(defaults | {"fixed": {}} | dict(fields))
 
     param_space = Sweep.param_space

@@ -56,9 +56,7 @@ def reference(trainable: Any) -> Any:
         return {key: value for key, value in known.items() if value is not None}
     module, name = getattr(trainable, "__module__", None), getattr(trainable, "__qualname__", None)
     if module is None or name is None:
-        raise ValueError(
-            f"{trainable!r} has no name; name the trainable by a text such as 'my_file.py:MyTask'"
-        )
+        raise ValueError(f"{trainable!r} has no name; name the trainable by a text, as 'my_file.py:MyTask'")
     if "<" in name:
         raise ValueError(f"{name} is defined inside a function; move it to the top level of a file")
     file = getattr(sys.modules.get(module), "__file__", None)

@@ -84,9 +84,7 @@ class Hyperband(Shape):
         if self.min_iter is None and (self.max_iter is None or self.s is None):
             raise ValueError("give `min_iter`, or `max_iter` together with `s`.")
         if self.min_iter is None and not self.rungs():
-            raise ValueError(
-                f"max_iter {self.max_iter} and s {self.s} leave no band of 1 or more; raise one."
-            )
+            raise ValueError(f"max_iter {self.max_iter} and s {self.s} leave no band above 0; raise one.")
         return self
 
     def rungs(self) -> list[int]:
@@ -155,8 +153,7 @@ class Translation:
 
 
 def is_wandb(config: Mapping[str, Any]) -> bool:
-    """Whether a mapping is written in W&B's way rather than in ours: it names a `method`, or only keys of
-    W&B's."""
+    """Whether a mapping is written in W&B's way, not in ours: it has a `method`, or no key but W&B's."""
     from sweeps.files.sweep_file import KEYS
 
     return "method" in config or (

@@ -16,18 +16,12 @@ from sweeps.journal import Journal
 from sweeps.loop.history import CONTINUE, END, STOP, History, TrialRecord, spread
 from sweeps.spelling import allowed
 
-RAYS_OWN = frozenset(
-    {"date", "timestamp", "pid", "hostname", "node_ip", "trial_id", "experiment_tag", "experiment_id", "done"}
-    | {"config", "should_checkpoint", "training_iteration", "checkpoint_dir_name", "hyperband_info"}
-    | {"time_this_iter_s", "time_since_restore", "iterations_since_restore", "timesteps_since_restore"}
-    | {
-        "timesteps_total",
-        "episodes_total",
-        "agent_timesteps_total",
-        "timesteps_this_iter",
-        "episodes_this_iter",
-    }
-)
+RAYS_OWN = frozenset({
+    "date", "timestamp", "pid", "hostname", "node_ip", "trial_id", "experiment_tag", "experiment_id", "done",
+    "config", "should_checkpoint", "training_iteration", "checkpoint_dir_name", "hyperband_info",
+    "time_this_iter_s", "time_since_restore", "iterations_since_restore", "timesteps_since_restore",
+    "timesteps_total", "episodes_total", "agent_timesteps_total", "timesteps_this_iter", "episodes_this_iter",
+})  # fmt: skip
 """Keys that Ray puts into every result; the iteration and the host are kept under names of their own."""
 
 

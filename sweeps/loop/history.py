@@ -24,9 +24,6 @@ class TrialRecord:
     memo: dict[str, Any] | None = None
     """What the search algorithm asked to be remembered of its suggestion."""
 
-    first_config: dict[str, Any] = field(default_factory=dict)
-    """What the search algorithm suggested."""
-
     copies: int = 0
     """How many times another trial's weights and configuration were copied over it."""
 
@@ -93,7 +90,6 @@ class History:
                 number=len(self.trials),
                 id=event["trial"],
                 config=event["config"],
-                first_config=event["config"],
                 memo=event["memo"],
             )
             self.trials[record.id] = self.unfinished[record.id] = record

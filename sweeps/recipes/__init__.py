@@ -1,2 +1,1 @@
-"""Sweeps to run and to copy; each says what it costs. `starling run sweeps/recipes/quickstart.py`, or the
-file itself."""
+"""Sweeps to run and to copy, each with its cost: `starling run sweeps/recipes/quickstart.py`, or the file."""

@@ -1,7 +1,7 @@
 """The first sweep: 24 small convolutional networks on scikit-learn's digits, two DDP ranks each.
 
-    starling run sweeps/recipes/quickstart.py          python sweeps/recipes/quickstart.py --trials 8 --search
-    tpe
+    starling run sweeps/recipes/quickstart.py
+    python sweeps/recipes/quickstart.py --trials 8 --search sobol
 
 Cost: half a minute on 2 quiet CPU cores (measured; under 3 minutes on busy ones), 1 GiB of memory; no
 download, no GPU. The best trial reaches 0.99 of the held-out images; ASHA ends 15 of the 24 trials after 1 or

@@ -105,8 +105,7 @@ def _plain(value: Any, where: str) -> Any:
         raise ValueError(
             f"{where.lstrip('.') or 'the value'} is {value!r:.80} of type {type(value).__name__}, "
             "which cannot be stored. Numbers, strings, None, lists, tuples and dicts of them can: "
-            "give a name in its place "
-            'and look it up in the trial (`tune.choice(["relu", "gelu"])`).'
+            'give a name in its place and look it up in the trial (`tune.choice(["relu", "gelu"])`).'
         ) from None
 
 
@@ -136,9 +135,8 @@ def events_of(segments: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[d
                 continue
             if torn or event["n"] != expected:
                 raise ValueError(
-                    f"the journal is damaged at {torn or f'{name}, line {number}'}, "
-                    f"where event {expected} should be. "
-                    "Was a file changed by hand or lost, or the sweep copied while it ran? "
+                    f"the journal is damaged at {torn or f'{name}, line {number}'}, where event {expected} "
+                    "should be. Was a file changed by hand or lost, or the sweep copied while it ran? "
                     "Copy the journal folder again, or start a new sweep."
                 )
             expected += 1

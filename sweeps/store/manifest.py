@@ -47,7 +47,7 @@ class Manifest:
     """What is optimised; several: a list."""
 
     mode: str | list[str]
-    """"min" or "max"; for several metrics one for each."""
+    """Whether "min" or "max" is better; for several metrics one for each."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     """The space: name -> "double", "int64", "bool" or "string", in the space's order."""
@@ -65,14 +65,10 @@ class Manifest:
         modes = [self.mode] if isinstance(self.mode, str) else self.mode
         metrics = [self.metric] if isinstance(self.metric, str) else self.metric
         if len(modes) != len(metrics) or not set(modes) <= {"min", "max"}:
-            raise ValueError(
-                f"mode is {self.mode!r} for metric {self.metric!r}; give 'min' or 'max' for each."
-            )
+            raise ValueError(f"mode is {self.mode!r} for {self.metric!r}; give 'min' or 'max' for each.")
         unknown = set(self.parameters.values()) - {"double", "int64", "bool", "string"}
         if unknown:
-            raise ValueError(
-                f"parameter types {sorted(unknown)} are unknown; use double, int64, bool or string."
-            )
+            raise ValueError(f"types {sorted(unknown)} are unknown; use double, int64, bool or string.")
 
     @property
     def objectives(self) -> dict[str, str]:

@@ -171,13 +171,11 @@ class MetricsTable:
         for name in self._folder.names():
             if (number := _part_number(name)) is not None:
                 try:
-                    if (
-                        pq.read_metadata(self._folder.at(name), filesystem=self._folder.filesystem).num_rows
-                        == self._limit
-                    ):
-                        full.add(number)
+                    known = pq.read_metadata(self._folder.at(name), filesystem=self._folder.filesystem)
                 except (pa.ArrowInvalid, OSError):
                     continue  # torn by a power cut: written again
+                if known.num_rows == self._limit:
+                    full.add(number)
         return full
 
     def _put(self, at: int, column: str, value: Any) -> None:

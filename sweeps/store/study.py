@@ -5,8 +5,8 @@ file: Optuna's own file backend locks and syncs the file for every operation (6 
 that backend's, so that `JournalStorage(JournalFileBackend("study.journal"))` opens it.
 
 A trial is RUNNING from its suggestion, has its reports as intermediate values (one objective only: Optuna
-shows none for several), and ends as COMPLETE, PRUNED (stopped early) or FAIL (failed, lost, or without a
-finite value). The journal of the sweep is the truth; what the file has already is not written again, so
+shows none for several), and ends as COMPLETE, PRUNED (stopped early) or FAIL (failed, or without a finite
+value). The journal of the sweep is the truth; what the file has already is not written again, so
 replaying events is harmless.
 """
 
@@ -45,9 +45,9 @@ class _Buffer(BaseJournalBackend):
 
     def __init__(self, content: bytes) -> None:
         self.pending: list[str] = []
-        self.time: datetime | None = (
-            None  # of the event being folded in: Optuna would take the time of the replay
-        )
+        self.time: datetime | None = None
+        """Of the event being folded in: Optuna would take the time of the replay."""
+
         self.count = 0
         self._first, self._unread = 0, [json.loads(line) for line in content.splitlines()]
         self._mutex = threading.Lock()
@@ -109,10 +109,8 @@ class StudyFile:
             self._study = studies[0]._study_id
             self._take_over()
         else:
-            modes = [
-                StudyDirection.MAXIMIZE if m == "max" else StudyDirection.MINIMIZE
-                for m in objectives.values()
-            ]
+            ways = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
+            modes = [ways[mode] for mode in objectives.values()]
             verbosity = optuna.logging.get_verbosity()
             optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would print that a study is made
             self._study = self._storage.create_new_study(modes, folder.name or "sweep")

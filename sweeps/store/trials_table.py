@@ -3,7 +3,7 @@
 | column              | type               | what                                                           |
 |---------------------|--------------------|----------------------------------------------------------------|
 | `trial`             | string             | id                                                             |
-| `state`             | string             | pending, running, paused, completed, stopped (early), failed |
+| `state`             | string             | pending, running, paused, completed, stopped (early), failed   |
 | `iterations`        | int64              | the last training_iteration reported; 0 before the first       |
 | each hyperparameter | as the space says  | by its name, in the space's order; null where inactive         |
 | each metric         | double             | the sweep's metrics: the value reported last                   |
@@ -108,9 +108,8 @@ class TrialsTable:
             parameters: the space: name -> "double", "int64", "bool" or "string".
             objectives: metric -> "min" or "max".
             flatten: the active hyperparameters of a config by name (`Space.flatten`); without it they are
-            looked up
-                by their dotted names.
-            resources: what each trial runs on, where its events do not say.
+                looked up by their dotted names.
+            resources: what each trial runs on.
         """
         self._folder = folder
         self._types = dict(parameters)
@@ -190,17 +189,6 @@ class TrialsTable:
 
     def _suggested(self, row: int, event: Mapping[str, Any]) -> None:
         self._configure(row, event["config"])
-        if event.get("resources") is not None:
-            self._columns["resources"][row] = lines.encode(event["resources"])
-
-    def _started(self, row: int, event: Mapping[str, Any]) -> None:
-        self._columns["state"][row] = "running"
-        if self._columns["started"][row] is None:
-            self._columns["started"][row] = int(event["t"] * 1e6)
-        if event.get("host"):
-            self._columns["host"][row] = event["host"]
-        if event.get("resources") is not None:
-            self._columns["resources"][row] = lines.encode(event["resources"])
 
     def _reported(self, row: int, event: Mapping[str, Any]) -> bool:
         columns, metrics = self._columns, event["metrics"]
@@ -214,12 +202,10 @@ class TrialsTable:
         total = metrics.get("time_total_s")
         if columns["started"][row] is None:
             columns["started"][row] = int((event["t"] - (total or 0.0)) * 1e6)
-        columns["seconds"][row] = (
-            float(total) if total is not None else event["t"] - columns["started"][row] / 1e6
-        )
-        host = event.get("host") or metrics.get("hostname")
-        if host:
-            columns["host"][row] = host
+        seconds = total if total is not None else event["t"] - columns["started"][row] / 1e6
+        columns["seconds"][row] = float(seconds)
+        if event.get("host"):
+            columns["host"][row] = event["host"]
         for metric, best_column, largest in self._objectives:
             value = metrics.get(metric)
             value = float(value) if value is not None else None
@@ -258,7 +244,6 @@ class TrialsTable:
 
 _HANDLERS: dict[str, Callable[[TrialsTable, int, Mapping[str, Any]], bool | None]] = {
     "suggested": TrialsTable._suggested,
-    "started": TrialsTable._started,
     "reported": TrialsTable._reported,
     "checkpointed": TrialsTable._checkpointed,
     "failed": TrialsTable._failed,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 
+from sweeps import journal as journal_module
 from sweeps.catalogue import list_sweeps
 from sweeps.export import export
 from sweeps.journal import Journal, exists, is_running, last, read
@@ -103,6 +104,7 @@ def test_a_sweep_is_stored_read_resumed_listed_and_exported_alike_in_every_store
 
 
 def test_what_is_in_the_store_survives_the_loss_of_the_machine(remote, tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "PUT_S", 1e6)  # only `sync` brings anything there
     journal = Journal.open(remote)
     for i in range(3):
         journal.append("reported", iteration=i)

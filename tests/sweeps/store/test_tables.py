@@ -89,7 +89,7 @@ def test_a_hand_worked_sweep_gives_the_rows_written_out_here(tmp_path):
         suggest("00000", lr=0.1, layers=2, nesterov=True, optimizer={"name": "sgd"}),
         suggest("00001", lr=0.2, layers=3, optimizer={"name": "adam"}),
         report("00000", 1, 101.0, loss=2.0, time_total_s=0.5),
-        report("00001", 1, 101.5, loss=math.nan, hostname="node7"),
+        {**report("00001", 1, 101.5, loss=math.nan), "host": "node7"},
         report("00000", 2, 102.0, loss=3.0, time_total_s=1.5),
         {
             "event": "checkpointed",

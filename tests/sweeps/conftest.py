@@ -84,12 +84,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        for _ in range(100):
+        deadline = time.monotonic() + 90
+        while True:
             try:
                 request = urllib.request.Request(f"http://127.0.0.1:{port}/bucket", method="PUT")
-                urllib.request.urlopen(request, timeout=5).close()
+                urllib.request.urlopen(request, timeout=30).close()
                 break
             except OSError:
+                assert server.poll() is None, "the S3 server ended"
+                assert time.monotonic() < deadline, "the S3 server does not start"
                 time.sleep(0.1)
         yield f"127.0.0.1:{port}"
     server.terminate()

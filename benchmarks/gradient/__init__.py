@@ -1,0 +1,1 @@
+"""Search by hypergradients against searches without: real trainings, judged with fresh seeds."""

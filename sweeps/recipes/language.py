@@ -1,6 +1,10 @@
 """A language model of characters on 43,000 characters of English that scikit-learn ships.
 
     starling run sweeps/recipes/language.py          --set data=my-text.txt takes a text of yours
+
+Cost: 10 CPU seconds for a fully trained trial of embedding 32, which came to 3.59 bits a character where
+pairs of characters give 3.92 (measured, 2026-11-26); ASHA ends two thirds of the 12 trials after a ninth of
+that.
 """
 
 from ray import tune

@@ -35,7 +35,7 @@ def test_the_right_prediction_gives_back_the_image_and_its_noise(prediction, nam
     denoiser = Denoiser(Fixed(p * x0 + q * eps), path, prediction, 0.7)
     found = denoiser(alpha * x0 + sigma * eps, t)
     torch.testing.assert_close(found, (x0, eps), atol=2e-3, rtol=0)
-    assert denoiser.loss(x0, t, eps).item() == 0
+    assert denoiser.loss(x0, t, eps).item() < 1e-8  # rounding may differ with where a tensor lies
 
 
 def test_edm_is_the_preconditioning_of_karras_et_al():

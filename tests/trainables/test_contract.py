@@ -220,7 +220,8 @@ def test_every_declared_hyperparameter_is_accepted_and_what_check_accepts_trains
         values = (
             known.choices or [v for v in (known.low, known.high, known.default) if v is not None] or [None]
         )
-        fine = [v for v in values if not program.check(copy.copy(base) | {key: v})]
+        configs = {v: copy.copy(base) | {key: v} for v in values}
+        fine = [v for v, c in configs.items() if not program.check(c) and not program.obstacles(c)]
         assert fine, f"no value of {key} is accepted: {program.check(base | {key: values[0]})}"
         for value in fine:
             config = base | {key: value}

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from benchmarks.table import busy, machine
 
-NAMES = ("trial_start", "training_loop", "data_path", "driver_cost", "scale", "resume", "results_store")
+NAMES = (
+    *("trial_start", "training_loop", "data_path", "driver_cost", "scale", "resume", "results_store"),
+    "boosting",
+)
 README = Path(__file__).with_name("README.md")
 
 

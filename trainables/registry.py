@@ -151,8 +151,7 @@ class FunctionProgram(Program):
         if ranks != 1:
             raise ValueError(
                 f"ranks is {ranks}, and {self.name} is a plain function, which runs in one process. Use "
-                f"ranks=1, or "
-                "write a Task (setup, build, loss): the engine spreads that over ranks."
+                "ranks=1, or write a Task (setup, build, loss): the engine spreads that over ranks."
             )
         bundle = {"CPU": float(cpus_per_rank)} | ({"GPU": float(gpus_per_rank)} if gpus_per_rank else {})
         return tune.with_resources(self.function, tune.PlacementGroupFactory([bundle]))
@@ -210,7 +209,7 @@ def _program(name: str, target: Any) -> Program:
     if inspect.isclass(target) or not callable(target):
         raise ValueError(
             f"{name} is {target!r}; expected a subclass of trainables.engine.Task or a function "
-            f"train(config)."
+            "train(config)."
         )
     return FunctionProgram(name, target)
 

@@ -17,7 +17,7 @@ def drive(folder, case, *more, check=True):
         [sys.executable, DRIVER, folder, case, *more],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )
     if check:

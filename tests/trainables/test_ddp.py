@@ -89,8 +89,8 @@ def test_a_hung_rank_is_an_error_after_the_watchdogs_time(new_crew):
     crew.all("build", LONG)
     pids = [pid for _, pid in crew.places]
     reason, delay = signalled_in_mid_step(crew, 1, signal.SIGSTOP)
-    assert f"rank 1 of 2 (pid {pids[1]} on " in reason
-    assert "made no step for 2 s" in reason or "Timed out" in reason
+    assert f"Slow: rank 1 of 2 (pid {pids[1]} on " in reason  # rank 0, which waits for it, is not blamed
+    assert "made no step for 2 s" in reason
     assert 1.5 < delay < 20
     assert gone(pids)
 

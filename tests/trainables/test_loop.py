@@ -175,8 +175,20 @@ def test_the_learning_rate_in_the_report_is_the_one_of_the_last_step(one_rank):
 
 def test_a_checkpoint_of_another_optimiser_is_refused(one_rank):
     state = one_rank(Line, optimizer="adam").state_dict()
-    with pytest.raises(ValueError, match="made with optimizer 'adam', and the config asks for 'sgd'"):
+    with pytest.raises(ValueError, match="made with optimizer 'adam', the config asks for 'sgd'"):
         one_rank(Line, optimizer="sgd").load_state_dict(state)
+
+
+def test_a_checkpoint_from_where_no_loss_scale_was_needed_goes_on_where_one_is(one_rank):
+    state = one_rank(Line, precision="fp16").state_dict()
+    there = one_rank(Line, precision="fp16")
+    there.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)  # as on a GPU
+    there.load_state_dict(state)
+    assert there.scaler.get_scale() == 8.0
+    other = one_rank(Line, precision="fp16")
+    other.scaler = torch.amp.GradScaler("cpu")
+    other.load_state_dict(there.state_dict())
+    assert other.scaler.get_scale() == 8.0
 
 
 def test_a_batch_smaller_than_the_ranks_is_refused():

@@ -103,8 +103,7 @@ def as_dataset(split: Any, name: str) -> Dataset:
     else:
         raise ValueError(
             f"`self.{name}` is {type(split).__name__}; setup() must set it to a tuple of arrays, an object "
-            f"with "
-            "`__len__` and `batch(indices, bits, device)`, or a torch Dataset with a length."
+            "with `__len__` and `batch(indices, bits, device)`, or a torch Dataset with a length."
         )
     if len(dataset) == 0:
         raise ValueError(f"`self.{name}` holds no samples; look at how setup() splits the data.")
@@ -175,8 +174,8 @@ def _mixed(z: Bits) -> Bits:
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """A copy on `device`; to a GPU through pinned memory, so that the copy overlaps with computing."""
-    if device.type == "cpu":
-        return tensor
+    if device.type == "cpu" or tensor.is_cuda:
+        return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 

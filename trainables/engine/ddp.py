@@ -7,6 +7,7 @@ only. Longer than other files, so that everything that may hang or leak is here.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -67,8 +68,7 @@ class Plan:
         elif self.ranks > 1 and not whole:
             wrong.append(
                 f"gpus_per_rank is {self.gpus_per_rank} with {self.ranks} ranks; NCCL needs a whole device "
-                f"for each "
-                "rank. Use whole GPUs, or ranks=1 to share one."
+                "for each rank. Use whole GPUs, or ranks=1 to share one."
             )
         if self.watchdog_s <= 0:
             wrong.append(f"watchdog_s is {self.watchdog_s}; it must be above 0.")
@@ -125,8 +125,7 @@ class Crew:
 
         Raises:
             TrialFailed: if a rank raises, dies (noticed at once), or makes no step for `watchdog_s`. The
-            crew is
-                stopped then: the other ranks may hang in a collective.
+                crew is stopped then: the other ranks may hang in a collective.
         """
         return self._obey([actor.obey.remote(verb, *args) for actor in self.actors], verb)
 
@@ -206,7 +205,10 @@ class _Pulse:
         self.moved = dict.fromkeys(range(len(actors)), time.monotonic())
 
     def silent(self, ranks: list[int]) -> list[int]:
-        """Those of `ranks` that have made no step for too long."""
+        """Those of `ranks` that have made no step for too long.
+
+        If some of them do not even answer, only these: the others may just wait for them.
+        """
         for i in ranks:
             if i not in self.asked:
                 self.asked[i] = self.actors[i].beats.remote()
@@ -223,7 +225,8 @@ class _Pulse:
                 continue  # its work fails as well, and says more
             if beats != self.count.get(i):
                 self.count[i], self.moved[i] = beats, time.monotonic()
-        return [i for i in ranks if time.monotonic() - self.moved[i] > self.patience_s]
+        still = [i for i in ranks if time.monotonic() - self.moved[i] > self.patience_s]
+        return [i for i in still if i in self.asked] or still
 
 
 # Ray's own annotations lack concurrency groups.
@@ -311,7 +314,8 @@ class RankActor:
         if self.ranks.device.type == "cuda":
             import torch
 
-            torch.cuda.empty_cache()  # what the trial before has left
+            gc.collect()  # what the trial before has left, cycles included
+            torch.cuda.empty_cache()
         cls = cloudpickle.loads(self.plan.task)
         asides = {k: v for k, v in config.items() if k.startswith("_")}
         own = {k: v for k, v in config.items() if k not in asides}
@@ -333,15 +337,14 @@ def connect(plan: Plan, store: str | None, rank: int, host: Any = None) -> Ranks
         raise ValueError(
             "the trial asks for a GPU, and this rank's torch sees none. Install a CUDA build of torch."
         )
-    device = (
-        torch.device("cuda", 0) if cuda else torch.device("cpu")
-    )  # Ray shows each rank its own devices only
+    device = torch.device("cuda:0" if cuda else "cpu")  # Ray shows each rank its own devices only
     if cuda:
         torch.cuda.set_device(device)
     if store is None:
         return Ranks(0, 1, device)
     if store.startswith("file://"):
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        for library in ("GLOO", "NCCL"):  # one machine: nothing listens to the network
+            os.environ.setdefault(f"{library}_SOCKET_IFNAME", "lo")
         meeting: Any = dist.FileStore(store.removeprefix("file://"), plan.ranks)  # type: ignore[attr-defined]
     else:
         address, _, port = store.removeprefix("tcp://").rpartition(":")
@@ -351,7 +354,7 @@ def connect(plan: Plan, store: str | None, rank: int, host: Any = None) -> Ranks
         store=meeting,
         rank=rank,
         world_size=plan.ranks,
-        timeout=timedelta(seconds=plan.watchdog_s),
+        timeout=timedelta(seconds=max(plan.watchdog_s, START_S)),  # the crew's watchdog comes first
     )
     return Ranks(rank, plan.ranks, device)
 

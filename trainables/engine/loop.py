@@ -1,5 +1,4 @@
-"""Training by gradient descent. A step is a function of (state, samples seen): resuming is bit for bit the
-same.
+"""Training by gradient descent. A step is a function of (state, samples seen): resuming is bit for bit equal.
 
 The learning rate, the samples of a step, their augmentation, dropout and Langevin noise all derive from the
 seed and the number of samples seen, so a checkpoint holds no generator states, and any number of ranks can
@@ -69,28 +68,18 @@ class Loop:
         config = self.task.config
         if config.batch_size < self.ranks.size:
             raise ValueError(
-                f"batch_size is {config.batch_size}, counted over all {self.ranks.size} ranks; each needs "
-                f"a sample."
+                f"batch_size is {config.batch_size}, counted over all {self.ranks.size} ranks; each needs a "
+                "sample."
             )
-        total = math.ceil(self._end / self._step_samples)
-        t_max = config.t_max
-        if (
-            t_max is not None
-            and config.schedule in ("linear", "cosine")
-            and t_max != total
-            and self.ranks.rank == 0
-        ):
-            what = (
-                "stays at 0 for the rest"
-                if t_max < total
-                else f"never falls below {self._factor(total - 1):.0%}"
-            )
-            warnings.warn(
-                f"t_max is {t_max} and the run has {total} steps: the learning rate {what}. Leave t_max "
-                f"out to fit "
-                "the schedule to the run.",
-                stacklevel=2,
-            )
+        total, t_max = math.ceil(self._end / self._step_samples), config.t_max
+        if t_max in (None, total) or config.schedule not in ("linear", "cosine") or self.ranks.rank != 0:
+            return
+        end = f"never falls below {self._factor(total - 1):.0%}" if t_max > total else "stays at 0"
+        warnings.warn(
+            f"t_max is {t_max} and the run has {total} steps: the learning rate {end}. Leave t_max out to "
+            "fit the schedule to the run.",
+            stacklevel=2,
+        )
 
     def _factor(self, step: float) -> float:
         c = self.task.config
@@ -214,7 +203,7 @@ class Loop:
             return False
         name, mode = self.task.metric
         if name not in metrics:
-            return False  # _refuse_broken says so
+            return False  # _refuse_incomplete says so
         value = metrics[name] if mode == "min" else -metrics[name]
         if self.best is None or value < self.best:
             self.best, self.stale = value, 0
@@ -270,17 +259,17 @@ class Loop:
         config = self.task.config
         if state["optimizer_name"] != config.optimizer:
             raise ValueError(
-                f"the checkpoint was made with optimizer {state['optimizer_name']!r}, and the config asks "
-                f"for "
+                f"the checkpoint was made with optimizer {state['optimizer_name']!r}, the config asks for "
                 f"{config.optimizer!r}; moments do not carry over. Keep the optimizer fixed where trials "
-                f"copy others."
+                "copy others."
             )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         optimizers.apply(config, self.optimizer)
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where none was needed: made on a CPU, or with another precision
+            self.scaler.load_state_dict(state["scaler"])
         self.samples, self.steps = state["samples"], state["steps"]
         self.best, self.stale = state["best"], state["stale"]
 

@@ -94,8 +94,7 @@ class Training:
     schedule: str = hyper(
         "constant",
         "Learning rate over the run. Early-stopping schedulers compare trials in mid-run, where only "
-        "constant "
-        "and wsd are fair.",
+        "constant and wsd are fair.",
         choices=SCHEDULES,
         group="optim",
     )

@@ -1,4 +1,5 @@
-"""BOHB's model: multivariate TPE and a share of random suggestions (Falkner et al. 2018, arXiv:1807.01774).
+"""BOHB's model: multivariate TPE and a share of random suggestions (Falkner et al. 2018, arXiv:1807.01774),
+with the defaults of its authors' code HpBandSter.
 
 BOHB is this model beside HyperBand: in a sweep `search="bohb"` brings the scheduler `bohb` along where none
 is named. Two departures: the densities are Optuna's (`TPESampler`), and only trials that came at least
@@ -17,12 +18,12 @@ from search_algs.optuna_sampler import OptunaSampler
 
 
 class Bohb(OptunaSampler):
-    """BOHB's model, with the defaults of its authors' code HpBandSter.
+    """BOHB's model.
 
     Args:
         random_fraction: share of suggestions drawn at random, in [0, 1]; it keeps the search from settling.
-        n_startup_trials: results at random before the model is used; None: as many as there are parameters,
-            and two.
+        n_startup_trials: results at random before the model is used; None: twice as many as there are
+            parameters, and two: one more than parameters for each of its two densities.
         n_ei_candidates: candidates drawn from the good density, the best of which is suggested.
     """
 
@@ -45,7 +46,7 @@ class Bohb(OptunaSampler):
     def start(self) -> None:
         """An empty study."""
         if self._startup is None:
-            self._settings["n_startup_trials"] = len(self.space) + 2
+            self._settings["n_startup_trials"] = 2 * (len(self.space) + 1)
         super().start()
 
     def ask(self, number: int, rng: np.random.Generator) -> Unit:

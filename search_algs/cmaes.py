@@ -1,5 +1,5 @@
-"""Covariance matrix adaptation: Optuna's `CmaEsSampler` (Hansen 2016, arXiv:1604.00772, by the package
-cmaes).
+"""Covariance matrix adaptation: Optuna's `CmaEsSampler` with its defaults (Hansen 2016, arXiv:1604.00772, by
+the package cmaes).
 
 For numbers that are always there; categories and conditional parameters are drawn at random. One objective.
 Cost: 4 ms a suggestion after 10 results and after 1,000, 22 ms after 10,000.
@@ -27,7 +27,7 @@ SPREAD = 8
 
 
 class Cmaes(OptunaSampler):
-    """CMA-ES with Optuna's defaults.
+    """CMA-ES.
 
     Args:
         n_startup_trials: results at random before the first generation; none after a warm start.

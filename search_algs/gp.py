@@ -1,4 +1,4 @@
-"""Gaussian process with log expected improvement: Optuna's `GPSampler` (needs torch).
+"""Gaussian process with log expected improvement: Optuna's `GPSampler` with its defaults (needs torch).
 
 Cost: about a second a suggestion after 10 results, 5 to 7 after 1,000: for trials that take minutes.
 Several objectives: expected hypervolume improvement.
@@ -13,14 +13,12 @@ from search_algs.optuna_sampler import OptunaSampler
 
 
 class Gp(OptunaSampler):
-    """GP search with Optuna's defaults.
+    """GP search.
 
     Args:
         n_startup_trials: results at random before the model is used.
         deterministic_objective: the same configuration always gives the same loss (no noise is fitted).
     """
-
-    attempts = 4
 
     def __init__(
         self, *, n_startup_trials: int = 10, deterministic_objective: bool = False, **shared: Unpack[Shared]

@@ -1,5 +1,5 @@
-"""Non-dominated sorting genetic algorithm II: Optuna's `NSGAIISampler` (Deb et al., IEEE TEC 6, 2002), for
-several objectives.
+"""Non-dominated sorting genetic algorithm II: Optuna's `NSGAIISampler` with its defaults (Deb et al., IEEE
+TEC 6, 2002), for several objectives.
 
 Cost: 2 ms a suggestion after 10 results, 25 ms after 1,000, 150 ms after 10,000. Within 60 trials of one
 objective it was no better than random search. The results of a warm start are the first generation: if they
@@ -15,7 +15,7 @@ from search_algs.optuna_sampler import OptunaSampler
 
 
 class Nsga2(OptunaSampler):
-    """NSGA-II with Optuna's defaults.
+    """NSGA-II.
 
     Args:
         population_size: results a generation.

@@ -45,6 +45,7 @@ INSTEAD = {
 GENETIC = optuna.samplers.BaseGASampler
 LEARNERS = (optuna.samplers.TPESampler, optuna.samplers.GPSampler, GENETIC)
 """Those that use every complete trial of the study, genetic ones if it belongs to a generation."""
+IN_GENERATIONS = (GENETIC, optuna.samplers.CmaEsSampler)
 
 
 class OptunaSampler(AskTell):
@@ -60,7 +61,6 @@ class OptunaSampler(AskTell):
     """
 
     several_objectives = True
-    attempts = 8
 
     def __init__(
         self,
@@ -98,12 +98,11 @@ class OptunaSampler(AskTell):
         self._parameters = [_Parameter(d.name, d.domain) for d in self.space.dimensions]
         self._trials_of: dict[int, int] = {}  # suggestion's number -> Optuna's
         self._open: optuna.Trial | None = None
-        self._asked: int | None = None
         self._failed = 0
 
     def ask(self, number: int, rng: np.random.Generator) -> Unit:
         """What a fresh sampler suggests."""
-        self._turn(number)
+        self._begin_turn()
         unit = [0.5] * len(self.space)
         with quiet():
             self._study.sampler = self._fresh(int(rng.integers(2**31 - 1)))
@@ -115,7 +114,7 @@ class OptunaSampler(AskTell):
 
     def skip(self, number: int) -> None:
         """The point of this suggestion is not Optuna's."""
-        self._turn(number)
+        self._begin_turn()
         self._open = None
 
     def rejected(self, number: int) -> None:
@@ -124,8 +123,7 @@ class OptunaSampler(AskTell):
             return
         with quiet():
             self._study.tell(self._open, state=TrialState.FAIL)
-        self._open = None
-        self._failed += 1
+        self._open, self._failed = None, 1
 
     def issued(self, number: int, unit: Unit, active: Active, memo: dict[str, Any] | None) -> dict[str, Any]:
         """A running trial in the study."""
@@ -133,21 +131,15 @@ class OptunaSampler(AskTell):
             self._trials_of[number] = self._open.number
             params, attrs = self._open.params, self._storage.trial_attrs
             self._open = None
-            return {
-                "params": params,
-                "failed": self._failed,
-                "trial": attrs,
-                "study": self._storage.study_attrs,
-            }
-        if not memo:  # drawn at random after too many rejections, or nothing of Optuna's
+            return {"params": params, "failed": 0, "trial": attrs, "study": self._storage.study_attrs}
+        if not memo:  # the point is another than Optuna's, or nothing is remembered of it
             used = zip(self._parameters, unit.tolist(), active, strict=True)
-            params = {p.name: p.param(u) for p, u, there in used if there}
-            asked = memo is None
-            memo = {"params": params, "failed": self._failed if asked else 0, "trial": {}, "study": {}}
-            if asked:
-                memo["study"] = self._storage.study_attrs
-            if asked and isinstance(self._study.sampler, GENETIC):
-                memo["trial"] = self._storage.trial_attrs  # a member of its generation all the same
+            asked: dict[str, Any] = {"failed": 0, "trial": {}, "study": {}}
+            if memo is None:
+                asked |= {"failed": self._failed, "study": self._storage.study_attrs}
+                if isinstance(self._study.sampler, IN_GENERATIONS):
+                    asked["trial"] = self._storage.trial_attrs  # it belongs to the generation all the same
+            memo = {"params": {p.name: p.param(u) for p, u, there in used if there}, **asked}
         else:
             for _ in range(memo["failed"]):
                 self._study.add_trial(create_trial(state=TrialState.FAIL))
@@ -195,12 +187,9 @@ class OptunaSampler(AskTell):
         )
         return True
 
-    def _turn(self, number: int) -> None:
-        """Begin a suggestion, or ask for it once more."""
-        if number != self._asked:
-            self._asked, self._failed = number, 0
-            self._storage.study_attrs = {}
-        self._storage.trial_attrs = {}
+    def _begin_turn(self) -> None:
+        self._failed = 0
+        self._storage.trial_attrs, self._storage.study_attrs = {}, {}
 
     def _fresh(self, seed: int) -> BaseSampler:
         if self._class is None:

@@ -13,7 +13,6 @@ class RandomSearch(AskTell):
 
     several_objectives = True
     learns = False
-    attempts = 1
 
     def ask(self, number: int, rng: np.random.Generator) -> Unit:
         """A uniform feasible point."""

@@ -14,6 +14,9 @@ from scipy.stats import qmc
 
 from search_algs.ask_tell import Active, AskTell, Unit
 
+PASSED = 1000
+"""Points passed over at most; after them one is taken near the last of them."""
+
 
 class Sobol(AskTell):
     """One sequence a seed; points that break a constraint are passed over. Endless for practical purposes:
@@ -21,7 +24,6 @@ class Sobol(AskTell):
 
     several_objectives = True
     learns = False
-    attempts = 1000
 
     def start(self) -> None:
         """At the first point."""
@@ -31,13 +33,16 @@ class Sobol(AskTell):
         self._next = 0
 
     def ask(self, number: int, rng: np.random.Generator) -> Unit:
-        """The next point of the sequence."""
+        """The next point of the sequence that no constraint forbids, if one comes soon."""
         behind = self._next - self._engine.num_generated
         if behind:
             self._engine.fast_forward(behind)
-        self._next += 1
-        point: Unit = self._engine.random(1)[0]
-        return point[: len(self.space)]
+        for _ in range(PASSED):
+            self._next += 1
+            point: Unit = self._engine.random(1)[0][: len(self.space)]
+            if not self.space.constraints or not self.space.violated(self.space.decode(point)):
+                break
+        return point
 
     def issued(self, number: int, unit: Unit, active: Active, memo: dict[str, Any] | None) -> dict[str, Any]:
         """Remember the place in the sequence."""

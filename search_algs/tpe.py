@@ -1,5 +1,5 @@
-"""Tree-structured Parzen estimator: Optuna's `TPESampler` (Bergstra et al., NeurIPS 2011; Watanabe 2023,
-arXiv:2304.11127).
+"""Tree-structured Parzen estimator: Optuna's `TPESampler` with its defaults (Bergstra et al., NeurIPS 2011;
+Watanabe 2023, arXiv:2304.11127).
 
 Cost: 8 ms a suggestion after 10 results, 40 to 60 ms after 1,000, half a second after 10,000. Several
 objectives: MOTPE.
@@ -14,7 +14,7 @@ from search_algs.optuna_sampler import OptunaSampler
 
 
 class Tpe(OptunaSampler):
-    """TPE with Optuna's defaults.
+    """TPE.
 
     Args:
         n_startup_trials: results at random before the model is used.

@@ -1,5 +1,7 @@
 """Bayesian search: where it looks, what it does with running and stopped trials, and that it beats chance."""
 
+import math
+
 import pytest
 from ray import tune
 
@@ -82,6 +84,15 @@ def test_the_lengths_travel_with_the_suggestion_they_were_fitted_for():
     one.suggest("next")
     assert len(one.memo("8")["theta"]) == 4
     assert one.memo("0") is None
+
+
+def test_a_trial_that_was_lost_is_awaited_no_more():
+    one = searcher()
+    for trial in ("0", "1", "2"):
+        one.suggest(trial)
+    one.on_trial_complete("0", {"loss": math.nan})
+    one.lose("1")
+    assert list(one._running) == [2]
 
 
 def test_bad_settings_are_named():

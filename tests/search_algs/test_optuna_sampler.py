@@ -1,6 +1,7 @@
 """Optuna's samplers: the same suggestions as Optuna's own loop, every sampler by name, memos, and no
 noise."""
 
+import inspect
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import optuna
 import pytest
 from ray import tune
 
-from search_algs import build, when
+from search_algs import build, parameters, when
 from search_algs.optuna_sampler import OptunaSampler, quiet
 from search_algs.space import q_log_uniform, weighted
 
@@ -48,6 +49,16 @@ def test_it_is_optunas_own_loop_with_a_fresh_sampler_a_trial(name, sampler):
             study.tell(trial, loss(expected))
         assert config.pop("c") == expected.pop("c")
         assert config == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "sampler"),
+    [("tpe", "TPESampler"), ("cmaes", "CmaEsSampler"), ("gp", "GPSampler"), ("nsga2", "NSGAIISampler")],
+)
+def test_the_defaults_are_optunas(name, sampler):
+    theirs = inspect.signature(getattr(optuna.samplers, sampler)).parameters
+    ours = parameters(name)
+    assert {key: one.default for key, one in ours.items()} == {key: theirs[key].default for key in ours}
 
 
 @pytest.mark.parametrize("name", ["tpe", "cmaes"])  # NSGA-II does not, within 60 trials

@@ -1,4 +1,5 @@
-"""The particle swarm: against the published update on a swarm of three, and what makes it asynchronous."""
+"""The particle swarm: a swarm of three worked out by hand, and against the published update; what makes it
+asynchronous."""
 
 import math
 
@@ -22,6 +23,48 @@ def bowl(config):
 
 def tell(searcher, trial, loss):
     searcher.on_trial_complete(trial, {"loss": loss, "training_iteration": 1})
+
+
+class Scripted:
+    """A generator whose draws are written down: r1 and r2 of a move, then two that play no part."""
+
+    def __init__(self, r1, r2):
+        self.draws = [r1, r2, 1.0, 1.0]
+
+    def random(self, size):
+        return np.full(size, self.draws.pop(0))
+
+
+def test_a_swarm_of_three_moves_as_worked_out_by_hand(monkeypatch):
+    """x' = x + v / 2 + r1 (b - x) + 2 r2 (g - x), that is W = 0.5, C1 = 1, C2 = 2, with v = 0 at first.
+
+    Draws r1 = 0.5, r2 = 0.25 in generations 1 and 3: pulls of a half each; 0.4 and 0.5 in generation 2.
+
+        x    0.2               0.6             0.9               b are these, g = 0.6
+        x'   0.2 + .2          0.6             0.9 - .15
+             = 0.4             = 0.6           = 0.75            b = 0.4, 0.6, 0.75, g = 0.75
+        x"   0.4 + .1 + .35    0.6 + .15       0.75 - .075
+             = 0.85            = 0.75          = 0.675           b = 0.4, 0.75, 0.75
+        x"'  0.85 + .225       0.75 + .075     0.675 - .0375
+             - .225 - .05                      + .0375 + .0375
+             = 0.8             = 0.825         = 0.7125
+    """
+    settings = {"inertia": 0.5, "cognitive": 1, "social": 2}
+    searcher = swarm({"x": tune.uniform(0, 1)}, generational=True, swarm_size=3, **settings)
+    worked_out = [
+        ((0.5, 0.25), (0.5, 0.1, 0.3), (0.4, 0.6, 0.75)),
+        ((0.4, 0.5), (0.2, 0.4, 0.05), (0.85, 0.75, 0.675)),
+        ((0.5, 0.25), (0.3, 0.06, 0.2), (0.8, 0.825, 0.7125)),
+    ]
+    for i, x in enumerate((0.2, 0.6, 0.9)):
+        searcher.recall(f"0 {i}", {"x": x})
+    for generation, (draws, losses, positions) in enumerate(worked_out):
+        for i in (1, 2, 0):
+            tell(searcher, f"{generation} {i}", losses[i])
+        monkeypatch.setattr(np.random, "default_rng", lambda _, draws=draws: Scripted(*draws))
+        found = [searcher.suggest(f"{generation + 1} {i}")["x"] for i in range(3)]
+        monkeypatch.undo()
+        assert found == pytest.approx(positions, abs=1e-9)
 
 
 def test_generations_follow_the_published_update_on_a_swarm_of_three():

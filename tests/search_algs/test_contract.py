@@ -349,11 +349,12 @@ class TestContract:
 
 @learners
 def test_it_goes_down_a_bowl_though_every_third_trial_is_lost(name):
-    """The last third of the suggestions has at most 0.6 of the mean loss of the first (3 seeds, 45 each;
-    gp 2, 30). A search that learns nothing would pass with chance 0.0002, gp 0.008 (40,000 draws)."""
+    """The last third of the suggestions has at most 0.4 of the median loss of the first (3 seeds, 45 each;
+    gp 2, 30); not the mean, because models look at corners now and then. A search that learns nothing would
+    pass with chance 0.0001, gp 0.003 (40,000 draws)."""
     seeds, count = (2, 30) if name in SLOW else (3, 45)
     losses = np.array([descend(bowl(name, seed), count) for seed in range(seeds)])
-    assert losses[:, -count // 3 :].mean() < 0.6 * losses[:, : count // 3].mean()
+    assert np.median(losses[:, -count // 3 :]) < 0.4 * np.median(losses[:, : count // 3])
 
 
 @learners

@@ -1,0 +1,115 @@
+"""Tables and curves of the games that were played."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gradient.games import BUDGET, PROBLEMS, SEARCHERS, WORKERS, Array, Game, read
+from benchmarks.table import markdown
+
+GRID = np.arange(5.0, BUDGET + 1)
+"""Budgets, in plain trainings, at which searches are compared."""
+BOOTSTRAPS = 4000
+HERO, RIVALS = "gradient", ("tpe", "trust region")
+Games = dict[Game, dict[str, Any]]
+
+
+def curves(games: Games, problem: str, searcher: str) -> Array:
+    """Judged loss of the incumbent at each budget, shape (seeds, len(GRID)); seeds that all have played."""
+    played = [{g.seed for g in games if g.problem == problem and g.searcher == name} for name in SEARCHERS]
+    rows = []
+    everyone = [one for one in played if one]
+    for seed in sorted(everyone[0].intersection(*everyone)) if everyone else ():
+        if Game(problem, seed, searcher) in games:
+            game = games[Game(problem, seed, searcher)]
+            last = np.searchsorted(game["cost"], GRID, side="right") - 1
+            rows.append(game["incumbent"][np.maximum(last, 0)])
+    return np.array(rows)
+
+
+def less_compute(ours: Array, theirs: Array) -> tuple[float, float, float]:
+    """How many times less the hero spends until its mean loss is the rival's at the end; 95 % interval.
+
+    Below 1 if it never is: the share of the budget at which the rival was where the hero ends.
+    """
+    picks = np.random.default_rng(0).integers(len(ours), size=(BOOTSTRAPS, len(ours)))
+    found = [_times(ours[one].mean(0), theirs[one].mean(0)) for one in picks]
+    low, high = np.quantile(found, [0.025, 0.975])
+    return _times(ours.mean(0), theirs.mean(0)), float(low), float(high)
+
+
+def _times(ours: Array, theirs: Array) -> float:
+    there = np.flatnonzero(ours <= theirs[-1])
+    if len(there):
+        return float(_first(theirs, theirs[-1]) / GRID[there[0]])
+    return float(_first(theirs, ours[-1]) / BUDGET)
+
+
+def _first(curve: Array, loss: float) -> float:
+    """The budget from which on a curve is at `loss` or below."""
+    above = np.flatnonzero(curve > loss)
+    return float(GRID[min(above[-1] + 1, len(GRID) - 1)]) if len(above) else float(GRID[0])
+
+
+def tables(folder: Path, seeds: int) -> str:
+    """Final losses of all, then the hero against its rivals."""
+    games = read(folder, seeds)
+    rows, duels = [], []
+    for problem in PROBLEMS:
+        finals = {name: curves(games, problem, name) for name in SEARCHERS}
+        finals = {name: one for name, one in finals.items() if len(one)}
+        if HERO not in finals:
+            continue
+        losses = {name: one[:, -1].mean() for name, one in finals.items()}
+        note = next(game["notes"] for g, game in games.items() if g.problem == problem)
+        cells = [f"{losses[name]:.3f}" if name in losses else "" for name in SEARCHERS]
+        rows.append([problem, f"{len(finals[HERO])}", f"{1 + float(note['price']):.1f}", *cells])
+        for rival in RIVALS:
+            if rival in finals:
+                ours, theirs = finals[HERO], finals[rival]
+                picks = np.random.default_rng(0).integers(len(ours), size=(BOOTSTRAPS, len(ours)))
+                ratios = ours[picks, -1].mean(1) / theirs[picks, -1].mean(1)
+                low, high = np.quantile(ratios, [0.025, 0.975])
+                middle = losses[HERO] / losses[rival]
+                times = "{:.1f} [{:.1f}, {:.1f}]".format(*less_compute(ours, theirs))
+                duels.append([problem, rival, f"{middle:.3f} [{low:.3f}, {high:.3f}]", times])
+    head = ("problem-K", "seeds", "cost of a trial with derivatives", *SEARCHERS)
+    about = (
+        "Mean loss on fresh seeds and data (ridge: the outer loss) of the incumbent after the compute of "
+        f"{BUDGET:.0f} plain trainings, {WORKERS} at once; {_when(games)}."
+    )
+    duel = markdown((f"`{HERO}` to", "rival", "loss, ratio", "times less compute to the rival's loss"), duels)
+    return f"{about}\n\n{markdown(head, rows)}\n\n{duel}\n"
+
+
+def _when(games: Games) -> str:
+    days, commits = ({g["notes"].get(key, "?") for g in games.values()} for key in ("day", "commit"))
+    return f"played on {', '.join(sorted(days))} at {', '.join(sorted(commits))}"
+
+
+def draw(folder: Path, seeds: int, where: Path) -> None:
+    """Mean judged loss against compute, one panel a problem, an SVG."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    pyplot.rcParams["svg.fonttype"], pyplot.rcParams["svg.hashsalt"] = "none", "gradient"
+    games = read(folder, seeds)
+    figure, axes = pyplot.subplots(2, 3, figsize=(13, 7))
+    for axis, problem in zip(axes.flat, PROBLEMS, strict=True):
+        for number, name in enumerate(SEARCHERS):
+            rows = curves(games, problem, name)
+            if len(rows):
+                width = 2.4 if name == HERO else 1.2
+                axis.plot(GRID, rows.mean(0), label=name, color=f"C{number}", linewidth=width)
+        axis.set(title=problem, xlabel="compute, in plain trainings", yscale="log")
+        axis.grid(alpha=0.3, which="both")
+    axes[0][0].set_ylabel("loss on fresh seeds")
+    axes[1][0].set_ylabel("loss")
+    axes[0][2].legend(fontsize="small", frameon=False)
+    figure.tight_layout()
+    figure.savefig(where, metadata={"Date": None})

@@ -7,17 +7,20 @@ steps are tried by whoever is free, all at once. What no gradient is known of st
 one probe in six: choices, integers, and untrusted derivatives.
 
     x, f, g    a chain's point in the unit cube, its loss, its gradient there (dimensions without one: 0)
-    h          its step: how far the coordinate that moves most moves
+    h          its steps: how far each coordinate moves
 
-    probes     x - a h g / max|g|   for a = 1, 2, 1/2, 4, 1/4: the speculative line search; and one of a = 1
+    probes     x - a h sign(g)   for a = 1, 2, 1/2, 4, 1/4: the speculative line search; and one of a = 1
                with one choice or integer drawn anew
 
 The first probe with a smaller loss becomes the chain's point; if none has, h shrinks to its quarter; a
-chain whose h is tiny ends, and another begins at the model's next point. The length of g is never used:
-beyond the edge of chaos it is astronomic. A trial is told in `_hypergrad_of` which metric to differentiate,
-and in `_hypergrad_if_below` which loss it must beat for its gradient to be of use (None: any); a trainable
-that obeys spares itself the backward sweep (4 training runs) where a probe fails. `hypergrad/_trusted` 0
-marks a gradient as unreliable.
+chain whose h is tiny ends, and another begins at the model's next point. Of g only the signs are used: its
+length is astronomic beyond the edge of chaos, and its coordinates differ by decades, so that along g itself
+most would stand still. As in Rprop (Riedmiller & Braun 1993) a coordinate's h grows while its sign stays the
+same from point to point, and is halved when it turns.
+
+A trial is told in `_hypergrad_of` which metric to differentiate, and in `_hypergrad_if_below` which loss it
+must beat for its gradient to be of use (None: any); a trainable that obeys spares itself the backward sweep
+where a probe fails. `hypergrad/_trusted` 0 marks a gradient as unreliable.
 
 It pays from about 20 continuous hyperparameters on that each matter (schedules, values per layer or group);
 with five or fewer the model alone is as good. A trial without `hypergrad/` values is a result for the
@@ -42,8 +45,10 @@ PROBES = (1.0, 2.0, 0.5, 4.0, 0.25)
 SWITCH = 0.0
 """One more probe: the step h, and one choice or integer drawn anew."""
 SHRINK = 0.25
+GROW, TURN = 1.2, 0.5
+"""Of a coordinate's step when the sign of its derivative has stayed or turned (Rprop's)."""
 SMALLEST = 1e-3
-"""A chain ends when its step is below this."""
+"""A chain ends when all its steps are below this."""
 SLOPE = 1e-4
 """Half the width of the difference that turns a derivative by a value into one by its unit coordinate."""
 
@@ -54,8 +59,9 @@ class Chain:
 
     x: Unit
     loss: float
-    gradient: Unit
-    step: float
+    signs: Unit
+    """Of the gradient: -1, 0 or 1."""
+    steps: Unit
     open: list[float]
     """Probes from here that are not under way and have not failed."""
     running: int = 0
@@ -68,7 +74,7 @@ class Gradient(AskTell):
     Args:
         model_trials: results before the first descent.
         chains: descents at once.
-        step: the first step of a chain, in the unit cube, in (0, 1].
+        step: how far each coordinate moves at first, in the unit cube, in (0, 1].
         n_startup_trials: results at random before the model is used.
 
     Raises:
@@ -103,7 +109,7 @@ class Gradient(AskTell):
         self._all: list[float] = [*PROBES]
         self._smooth = np.array([isinstance(d.domain, Real) for d in self.space.dimensions], dtype=bool)
         if not self._smooth.all():
-            self._all.append(SWITCH)
+            self._all.insert(len(PROBES) // 2, SWITCH)  # not last: a fast descent would never come to it
         self._chains: dict[int, Chain] = {}
         self._count = 0
         self._probes: dict[int, tuple[int, float]] = {}  # suggestion -> chain, probe
@@ -121,7 +127,7 @@ class Gradient(AskTell):
         chain = self._chains[name]
         self._asked = (name, chain.open[0])
         probe = chain.open[0] or 1.0
-        x = np.clip(chain.x - probe * chain.step * chain.gradient, 0.0, 1.0)
+        x = np.clip(chain.x - probe * chain.steps * chain.signs, 0.0, 1.0)
         self._model.skip(number)
         if chain.open[0] == SWITCH:
             x[rng.choice(np.flatnonzero(~self._smooth))] = rng.random()
@@ -206,7 +212,10 @@ class Gradient(AskTell):
         elif gradient is None:  # better, but there is no way on from here
             del self._chains[name]
         else:
-            moved = Chain(unit, loss, gradient, min(1.0, chain.step * max(step or 1.0, 0.5)), [*self._all])
+            same = chain.signs * gradient
+            turns = np.where(same > 0, GROW, np.where(same < 0, TURN, 1.0))
+            steps = chain.steps * turns * max(step or 1.0, 0.5)
+            moved = Chain(unit, loss, gradient, np.minimum(1.0, steps), [*self._all])
             self._chains[name] = moved
             moved.running = sum(one == name for one, _ in self._probes.values())
 
@@ -214,20 +223,21 @@ class Gradient(AskTell):
         chain.running -= 1
         if chain.open or chain.running > 0:
             return
-        chain.step *= SHRINK
+        chain.steps = chain.steps * SHRINK
         chain.open = [*self._all]
-        if chain.step < SMALLEST:
+        if chain.steps.max() < SMALLEST:
             del self._chains[name]
 
     def _begin_chains(self) -> None:
         """Descents from the model's best points, once it knows enough."""
         while self._results >= self._first and self._starts and len(self._chains) < self._wanted:
             loss, unit, gradient = self._starts.pop(0)
-            self._chains[self._count] = Chain(unit, loss, gradient, self._step, [*self._all])
+            steps = np.full(len(unit), self._step)
+            self._chains[self._count] = Chain(unit, loss, gradient, steps, [*self._all])
             self._count += 1
 
     def _gradient(self, unit: Unit, active: Active, extra: dict[str, float]) -> Unit | None:
-        """The direction of steepest ascent in the unit cube, its greatest coordinate 1; None if unknown."""
+        """Which way is up in the unit cube, -1, 0 or 1 for each coordinate; None if unknown."""
         if extra.get("hypergrad/_trusted", 1.0) == 0:
             return None
         found = np.zeros(len(unit))
@@ -239,5 +249,4 @@ class Gradient(AskTell):
             rise = dimension.domain.from_unit(high) - dimension.domain.from_unit(low)
             found[i] = slope * rise / (high - low)
         found[((unit <= 0) & (found > 0)) | ((unit >= 1) & (found < 0))] = 0.0  # it cannot leave the cube
-        largest = float(np.abs(found).max(initial=0.0))
-        return found / largest if 0 < largest < math.inf else None
+        return np.sign(found) if found.any() else None

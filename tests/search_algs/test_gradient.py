@@ -89,8 +89,21 @@ def test_a_better_probe_moves_the_chain_and_all_worse_ones_shrink_its_step():
         one.conclude(f"{i}", {"loss": 2.0, "hypergrad/x": 1.0})
     assert one.suggest("short")["x"] == pytest.approx(x - 0.025, abs=1e-9)
     one.conclude("short", {"loss": 0.5, "hypergrad/x": -1.0})
-    assert one.suggest("back")["x"] == pytest.approx(x - 0.025 + 0.025, abs=1e-9)
+    assert one.suggest("back")["x"] == pytest.approx(x - 0.025 + 0.025 / 2, abs=1e-9)  # the sign has turned
     assert one.suggest("farther")["_hypergrad_if_below"] == 0.5
+
+
+def test_each_parameter_moves_as_far_as_its_own_signs_allow_whatever_the_size_of_its_slope():
+    space = {name: tune.uniform(0, 1) for name in "abc"}
+    one = Gradient(space=space, metric="loss", mode="min", model_trials=1, chains=1, step=0.1, seed=2)
+    start = one.suggest("start")
+    one.conclude("start", {"loss": 1.0, "hypergrad/a": 1e30, "hypergrad/b": -1e-9, "hypergrad/c": 0.0})
+    first = one.suggest("first")
+    moved = {name: first[name] - start[name] for name in "abc"}
+    assert moved == pytest.approx({"a": -0.1, "b": 0.1, "c": 0.0}, abs=1e-9)
+    one.conclude("first", {"loss": 0.5, "hypergrad/a": 1.0, "hypergrad/b": 1.0, "hypergrad/c": 1.0})
+    (chain,) = one._chains.values()
+    assert chain.steps == pytest.approx([0.12, 0.05, 0.1])
 
 
 def test_a_gradient_that_is_untrusted_or_not_finite_begins_no_chain():
@@ -113,7 +126,7 @@ def test_a_lost_probe_has_failed_and_frees_its_chain():
         one.suggest(f"{i}")
         one.lose(f"{i}")
     (chain,) = one._chains.values()
-    assert chain.step == pytest.approx(0.025)
+    assert chain.steps == pytest.approx(0.025)
 
 
 def test_a_descent_cut_in_the_middle_and_restored_goes_on_identically(tmp_path):

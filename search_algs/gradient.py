@@ -49,8 +49,6 @@ GROW, TURN = 1.2, 0.5
 """Of a coordinate's step when the sign of its derivative has stayed or turned (Rprop's)."""
 SMALLEST = 1e-3
 """A chain ends when all its steps are below this."""
-SLOPE = 1e-4
-"""Half the width of the difference that turns a derivative by a value into one by its unit coordinate."""
 
 
 @dataclass(slots=True)
@@ -113,7 +111,7 @@ class Gradient(AskTell):
         self._chains: dict[int, Chain] = {}
         self._count = 0
         self._probes: dict[int, tuple[int, float]] = {}  # suggestion -> chain, probe
-        self._starts: list[tuple[float, Unit, Unit]] = []  # loss, point, gradient of the model's, best first
+        self._starts: list[tuple[float, Unit, Unit]] = []  # of the model's: loss, point, signs
         self._results = 0
         self._asked: tuple[int, float] | None = None
 
@@ -179,13 +177,13 @@ class Gradient(AskTell):
         """A result for the model; a step of its chain if it is better."""
         self._model.tell(number, unit, active, losses, {})
         self._results += 1
-        gradient = self._gradient(unit, active, extra)
+        signs = self._signs(unit, active, extra)
         loss, probe = losses[0], self._probes.pop(number, None)
         chain = self._chains.get(probe[0]) if probe else None
         if probe is not None and chain is not None:
-            self._stepped(probe, chain, unit, loss, gradient)
-        elif gradient is not None:
-            self._starts.append((loss, unit, gradient))
+            self._stepped(probe, chain, unit, loss, signs)
+        elif signs is not None:
+            self._starts.append((loss, unit, signs))
             self._starts.sort(key=lambda one: one[0])
         if self._results == self._first and not self._starts:
             logging.getLogger("search_algs").warning(
@@ -203,19 +201,19 @@ class Gradient(AskTell):
             self._begin_chains()
 
     def _stepped(
-        self, probe: tuple[int, float], chain: Chain, unit: Unit, loss: float, gradient: Unit | None
+        self, probe: tuple[int, float], chain: Chain, unit: Unit, loss: float, signs: Unit | None
     ) -> None:
         """A probe has come back: the chain moves, or has one probe fewer."""
         name, step = probe
         if loss >= chain.loss:
             self._missed(name, chain)
-        elif gradient is None:  # better, but there is no way on from here
+        elif signs is None:  # better, but there is no way on from here
             del self._chains[name]
         else:
-            same = chain.signs * gradient
+            same = chain.signs * signs
             turns = np.where(same > 0, GROW, np.where(same < 0, TURN, 1.0))
             steps = chain.steps * turns * max(step or 1.0, 0.5)
-            moved = Chain(unit, loss, gradient, np.minimum(1.0, steps), [*self._all])
+            moved = Chain(unit, loss, signs, np.minimum(1.0, steps), [*self._all])
             self._chains[name] = moved
             moved.running = sum(one == name for one, _ in self._probes.values())
 
@@ -231,12 +229,12 @@ class Gradient(AskTell):
     def _begin_chains(self) -> None:
         """Descents from the model's best points, once it knows enough."""
         while self._results >= self._first and self._starts and len(self._chains) < self._wanted:
-            loss, unit, gradient = self._starts.pop(0)
+            loss, unit, signs = self._starts.pop(0)
             steps = np.full(len(unit), self._step)
-            self._chains[self._count] = Chain(unit, loss, gradient, steps, [*self._all])
+            self._chains[self._count] = Chain(unit, loss, signs, steps, [*self._all])
             self._count += 1
 
-    def _gradient(self, unit: Unit, active: Active, extra: dict[str, float]) -> Unit | None:
+    def _signs(self, unit: Unit, active: Active, extra: dict[str, float]) -> Unit | None:
         """Which way is up in the unit cube, -1, 0 or 1 for each coordinate; None if unknown."""
         if extra.get("hypergrad/_trusted", 1.0) == 0:
             return None
@@ -245,8 +243,6 @@ class Gradient(AskTell):
             slope = extra.get(f"hypergrad/{dimension.name}")
             if slope is None or not math.isfinite(slope) or not self._smooth[i] or not active[i]:
                 continue
-            low, high = max(0.0, unit[i] - SLOPE), min(1.0, unit[i] + SLOPE)
-            rise = dimension.domain.from_unit(high) - dimension.domain.from_unit(low)
-            found[i] = slope * rise / (high - low)
+            found[i] = np.sign(slope)  # a value rises with its unit coordinate
         found[((unit <= 0) & (found > 0)) | ((unit >= 1) & (found < 0))] = 0.0  # it cannot leave the cube
-        return np.sign(found) if found.any() else None
+        return found if found.any() else None

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from datetime import UTC, datetime
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -52,14 +49,6 @@ def play(name: str, game: object, out: Path, played: dict[str, str]) -> None:
     write(out, game, problem, found, played)
 
 
-def commit() -> str:
-    """Of the code that plays, with a + if it was changed since."""
-    ask = ["git", "-C", str(Path(__file__).parent)]
-    head = subprocess.run([*ask, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    changed = subprocess.run([*ask, "diff", "--quiet", "HEAD", "--", ".", "../../search_algs"])
-    return (head.stdout.strip() or "?") + ("+" if changed.returncode else "")
-
-
 def main() -> int:
     """Play what is not there yet, or show what is."""
     os.environ["OMP_NUM_THREADS"] = "1"  # games run side by side; inherited by their processes
@@ -67,6 +56,7 @@ def main() -> int:
     from benchmarks.arena.curves import draw
     from benchmarks.arena.suites import SUITES
     from benchmarks.arena.tables import export, markdown, path
+    from benchmarks.games import play_all, played
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.arena", description=__doc__)
     parser.add_argument("suite", choices=SUITES)
@@ -95,18 +85,8 @@ def main() -> int:
     games = [game for game in suite.games() if not path(folder, game).exists()]
     games = [game for game in games if given.seeds is None or game.seed < given.seeds]
     games = [game for game in games if given.searchers is None or game.searcher in given.searchers]
-    played = {"day": datetime.now(UTC).strftime("%Y-%m-%d"), "commit": commit()}
-    failed = 0
-    with ProcessPoolExecutor(given.jobs) as pool:
-        waiting = {pool.submit(play, given.suite, game, folder, played): game for game in games}
-        for number, one in enumerate(as_completed(waiting), 1):
-            error = one.exception()
-            if error is not None:
-                failed += 1
-                print(f"\n{waiting[one]}: {type(error).__name__}: {error}", file=sys.stderr)
-            print(f"\r{number} of {len(games)} games, {failed} failed", end="", flush=True)
-    print()
-    return 1 if failed else 0
+    note = played()
+    return int(play_all(play, [(given.suite, game, folder, note) for game in games], given.jobs) > 0)
 
 
 if __name__ == "__main__":

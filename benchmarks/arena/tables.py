@@ -14,6 +14,7 @@ from benchmarks.arena.clock import Run, incumbents
 from benchmarks.arena.lcbench import HELD_OUT
 from benchmarks.arena.problem import Array, Problem
 from benchmarks.arena.suites import Game, Suite
+from benchmarks.games import notes, when
 
 BOOTSTRAPS = 4000
 COLUMNS = (
@@ -83,6 +84,12 @@ def ratio(ours: Array, theirs: Array) -> tuple[float, float, float]:
     return float(ours.mean() / theirs.mean()), float(low), float(high)
 
 
+def interval(ours: Array, theirs: Array) -> str:
+    """The ratio as a table shows it."""
+    middle, low, high = ratio(ours, theirs)
+    return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
+
+
 def at(columns: dict[str, Array], second: float) -> float:
     """Regret of the incumbent at a simulated second; 1, a random configuration's, before the first result."""
     known = int(np.searchsorted(columns["ended_s"], second, side="right"))
@@ -91,7 +98,7 @@ def at(columns: dict[str, Array], second: float) -> float:
 
 def markdown(folder: Path, suite: Suite) -> str:
     """A table for each number of workers, then each hero against everyone."""
-    games, lines = read(folder, suite), [f"{suite.about}; {_when(folder, suite)}."]
+    games, lines = read(folder, suite), [f"{suite.about}; {when(_notes(folder, suite))}."]
     for workers in suite.workers:
         rows = []
         for searcher in suite.searchers:
@@ -111,12 +118,9 @@ def markdown(folder: Path, suite: Suite) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _when(folder: Path, suite: Suite) -> str:
-    """Days and commits at which the games were played."""
+def _notes(folder: Path, suite: Suite) -> list[dict[str, str]]:
     files = [path(folder, game) for game in suite.games() if path(folder, game).exists()]
-    notes: list[Any] = [pq.read_schema(file).metadata or {} for file in files]
-    days, commits = ({note.get(key, b"?").decode() for note in notes} for key in (b"day", b"commit"))
-    return f"played on {', '.join(sorted(days))} at {', '.join(sorted(commits))}"
+    return [notes(pq.read_schema(file)) for file in files]
 
 
 def _table(columns: Any, rows: list[list[str]]) -> list[str]:
@@ -141,8 +145,8 @@ def _row(
     idle = np.mean([games[g]["idle_s"][0] / (workers * games[g]["ended_s"].max()) for g, _ in pairs])
     trials = np.mean([len(games[g]["ended_s"]) for g, _ in pairs])
     cells = [
-        searcher, f"{len(pairs)}", f"{last[:, 0].mean():.3f}", _interval(last),
-        _interval(last[held_out]) if held_out.any() else "", _interval(at_once),
+        searcher, f"{len(pairs)}", f"{last[:, 0].mean():.3f}", interval(*last.T),
+        interval(*last[held_out].T) if held_out.any() else "", interval(*at_once.T),
         f"{np.median(spans[:, 0] / spans[:, 1]):.2f}", f"{idle:.1%}", f"{trials:.0f}",
     ]  # fmt: skip
     return last[:, 0].mean(), cells
@@ -164,10 +168,5 @@ def _duel(games: Games, hero: str, rival: str, workers: tuple[int, ...]) -> list
         ends = [min(games[g]["ended_s"].max() for g in pair) for pair in pairs]
         timed = [[at(games[g], end) for g in pair] for pair, end in zip(pairs, ends, strict=True)]
         last = _both(pairs, lambda game, _: games[game]["incumbent"][-1])
-        cells += [f"{len(pairs)}", _interval(last), _interval(np.array(timed))]
+        cells += [f"{len(pairs)}", interval(*last.T), interval(*np.array(timed).T)]
     return cells
-
-
-def _interval(both: Array) -> str:
-    middle, low, high = ratio(both[:, 0], both[:, 1])
-    return f"{middle:.2f} [{low:.2f}, {high:.2f}]"

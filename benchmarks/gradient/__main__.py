@@ -8,18 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from datetime import UTC, datetime
 from pathlib import Path
-
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 def main() -> int:
     """Play what is not there yet, or show what is."""
     os.environ["OMP_NUM_THREADS"] = "1"  # games run side by side; inherited by their processes
-    from benchmarks.__main__ import put
-    from benchmarks.arena.__main__ import commit
+    from benchmarks.__main__ import README, put
+    from benchmarks.games import play_all, played
     from benchmarks.gradient.games import PROBLEMS, SEARCHERS, games, path, play, price
     from benchmarks.gradient.tables import draw, tables
 
@@ -31,33 +27,23 @@ def main() -> int:
     parser.add_argument("--searchers", nargs="+", choices=SEARCHERS, default=list(SEARCHERS))
     parser.add_argument("--table", action="store_true", help="print the Markdown tables")
     parser.add_argument("--plot", type=Path, help="draw the curves into this SVG")
-    parser.add_argument("--write", action="store_true", help="put the tables and the curves into docs/")
+    parser.add_argument("--write", action="store_true", help="put both into benchmarks/ and its README")
     given = parser.parse_args()
     if given.table:
         print(tables(given.out, given.seeds))
     if given.plot:
         draw(given.out, given.seeds, given.plot)
     if given.write:
-        page = DOCS / "arena.md"
-        page.write_text(put(page.read_text(), "gradient", tables(given.out, given.seeds)))
-        draw(given.out, given.seeds, DOCS / "arena-gradient.svg")
+        README.write_text(put(README.read_text(), "gradient", tables(given.out, given.seeds)))
+        draw(given.out, given.seeds, README.with_name("gradient.svg"))
     if given.table or given.plot or given.write:
         return 0
     todo = [game for game in games(given.seeds) if not path(given.out, game).exists()]
     todo = [game for game in todo if game.problem in given.problems and game.searcher in given.searchers]
     prices = {name: price(PROBLEMS[name](0)) for name in {game.problem for game in todo}}
-    played = {"day": datetime.now(UTC).strftime("%Y-%m-%d"), "commit": commit()}
-    failed = 0
-    with ProcessPoolExecutor(given.jobs) as pool:
-        waiting = {pool.submit(play, game, given.out, prices[game.problem], played): game for game in todo}
-        for number, one in enumerate(as_completed(waiting), 1):
-            error = one.exception()
-            if error is not None:
-                failed += 1
-                print(f"\n{waiting[one]}: {type(error).__name__}: {error}", file=sys.stderr)
-            print(f"\r{number} of {len(todo)} games, {failed} failed", end="", flush=True)
-    print()
-    return 1 if failed else 0
+    note = played()
+    calls = [(game, given.out, prices[game.problem], note) for game in todo]
+    return int(play_all(play, calls, given.jobs) > 0)
 
 
 if __name__ == "__main__":

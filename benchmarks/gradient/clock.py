@@ -31,8 +31,6 @@ class Search:
     """In plain trials, summed up."""
     time: list[float] = field(default_factory=list)
     """Simulated, in plain trials."""
-    sweeps: int = 0
-    """Ways back."""
     suggest_s: float = 0.0
 
 
@@ -54,7 +52,6 @@ def run(
             training_seed = asides.get("_seed", number + 1) + 100_000 * (seed + 1)
             report, sweep = trial(problem, config, training_seed, asides)
             cost = 1 + price * sweep
-            found.sweeps += sweep
             spent += cost
             heapq.heappush(running, (now + cost, number, config, report, cost))
             number, free = number + 1, free - 1

@@ -68,10 +68,8 @@ OWNER = torch.tensor([i for i, size in enumerate(SIZES) for _ in range(size)])
 class Digits:
     """One split of the digits, one set of wrong labels."""
 
-    seeded = True
-
     def __init__(self, k: int, seed: int, dtype: torch.dtype = torch.float32, steps: int = STEPS) -> None:
-        self.name, self.space, self._dtype, self._steps = f"digits-{k}", SPACES[k], dtype, steps
+        self.space, self._dtype, self._steps = SPACES[k], dtype, steps
         self._augments = "shift" in self.space
         g = torch.Generator().manual_seed(seed)
         pixels, labels = _images()

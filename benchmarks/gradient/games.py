@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ray.tune.search import Searcher
 
 import search_algs
+from benchmarks.games import notes
 from benchmarks.gradient.clock import incumbents, run
 from benchmarks.gradient.digits import Digits
 from benchmarks.gradient.problem import Problem
@@ -98,8 +99,8 @@ def play(game: Game, folder: Path, cost: float, played: dict[str, str]) -> None:
     }
     where = path(folder, game)
     where.parent.mkdir(parents=True, exist_ok=True)
-    notes = {**played, "price": f"{cost:.2f}", "suggest_s": f"{found.suggest_s:.3f}"}
-    pq.write_table(pa.table(columns).replace_schema_metadata(notes), where.with_suffix(".part"))
+    kept = {**played, "price": f"{cost:.2f}", "suggest_s": f"{found.suggest_s:.3f}"}
+    pq.write_table(pa.table(columns).replace_schema_metadata(kept), where.with_suffix(".part"))
     where.with_suffix(".part").rename(where)
 
 
@@ -109,7 +110,6 @@ def read(folder: Path, seeds: int) -> dict[Game, dict[str, Any]]:
     for game in games(seeds):
         if path(folder, game).exists():
             table = pq.read_table(path(folder, game))
-            notes = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
             columns = {name: table[name].to_numpy() for name in ("cost", "incumbent")}
-            found[game] = {**columns, "notes": notes}
+            found[game] = {**columns, "notes": notes(table.schema)}
     return found

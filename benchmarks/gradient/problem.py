@@ -25,11 +25,8 @@ class Slopes:
 class Problem(Protocol):
     """One search's problem."""
 
-    name: str
     space: dict[str, Any]
     """A Ray `param_space`."""
-    seeded: bool
-    """Whether a training depends on its seed."""
 
     def loss(self, config: Mapping[str, Any], seed: int) -> float:
         """What is minimised: the validation loss after a training."""

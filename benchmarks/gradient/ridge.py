@@ -21,30 +21,29 @@ from trainables.engine import parts
 
 FEATURES, NOISE, SIGNAL = 100, 0.7, 0.2
 """Features in all, standard deviation of the noise, and the share of groups that matter."""
-TRAIN, HELD_OUT, TEST = 120, 1000, 4000
+TRAIN, HELD_OUT = 120, 1000
 PENALTY = tune.loguniform(1e-4, 1e2)
 
 
 class Ridge:
     """One data set."""
 
-    seeded = False
-
     def __init__(self, k: int, seed: int) -> None:
-        self.name, self.space = f"ridge-{k}", {"penalty": each(k, PENALTY)}
+        self.space = {"penalty": each(k, PENALTY)}
         rng = np.random.default_rng([seed, k])
         self._owner = np.arange(FEATURES) * k // FEATURES
         matters = rng.permutation(k) < max(1, round(SIGNAL * k))
         w = np.where(matters[self._owner], rng.standard_normal(FEATURES), 0.0)
         w /= np.linalg.norm(w) / 2
         self._parts = []
-        for n in (TRAIN, HELD_OUT, TEST):
+        for n in (TRAIN, HELD_OUT):
             x = rng.standard_normal((n, FEATURES))
             self._parts.append((x, x @ w + NOISE * rng.standard_normal(n)))
 
     def loss(self, config: Mapping[str, Any], seed: int = 0) -> float:
         """Mean squared error on held-out rows."""
-        return self._error(self._solved(config)[1], 1)
+        x, y = self._parts[1]
+        return float(np.square(x @ self._solved(config)[1] - y).mean())
 
     def slopes(self, config: Mapping[str, Any], seed: int = 0) -> Slopes:
         """Implicit differentiation; exact."""
@@ -63,7 +62,3 @@ class Ridge:
         penalty = np.array(parts.values(config["penalty"]))[self._owner]
         a = x.T @ x / len(y) + np.diag(penalty)
         return a, np.linalg.solve(a, x.T @ y / len(y))
-
-    def _error(self, w: Any, part: int) -> float:
-        x, y = self._parts[part]
-        return float(np.square(x @ w - y).mean())

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arena.tables import BOOTSTRAPS, interval
+from benchmarks.games import when
 from benchmarks.gradient.games import BUDGET, PROBLEMS, SEARCHERS, WORKERS, Array, Game, read
 from benchmarks.table import markdown
 
 GRID = np.arange(5.0, BUDGET + 1)
 """Budgets, in plain trainings, at which searches are compared."""
-BOOTSTRAPS = 4000
 HERO, RIVALS = "gradient", ("tpe", "trust region")
 Games = dict[Game, dict[str, Any]]
 
@@ -42,16 +43,15 @@ def less_compute(ours: Array, theirs: Array) -> tuple[float, float, float]:
 
 
 def _times(ours: Array, theirs: Array) -> float:
-    there = np.flatnonzero(ours <= theirs[-1])
-    if len(there):
-        return float(_first(theirs, theirs[-1]) / GRID[there[0]])
-    return float(_first(theirs, ours[-1]) / BUDGET)
+    if ours[-1] <= theirs[-1]:
+        return _first(theirs, theirs[-1]) / _first(ours, theirs[-1])
+    return _first(theirs, ours[-1]) / BUDGET
 
 
 def _first(curve: Array, loss: float) -> float:
-    """The budget from which on a curve is at `loss` or below."""
+    """The budget from which on a curve, which ends there, is at `loss` or below."""
     above = np.flatnonzero(curve > loss)
-    return float(GRID[min(above[-1] + 1, len(GRID) - 1)]) if len(above) else float(GRID[0])
+    return float(GRID[above[-1] + 1 if len(above) else 0])
 
 
 def tables(folder: Path, seeds: int) -> str:
@@ -70,24 +70,16 @@ def tables(folder: Path, seeds: int) -> str:
         for rival in RIVALS:
             if rival in finals:
                 ours, theirs = finals[HERO], finals[rival]
-                picks = np.random.default_rng(0).integers(len(ours), size=(BOOTSTRAPS, len(ours)))
-                ratios = ours[picks, -1].mean(1) / theirs[picks, -1].mean(1)
-                low, high = np.quantile(ratios, [0.025, 0.975])
-                middle = losses[HERO] / losses[rival]
                 times = "{:.1f} [{:.1f}, {:.1f}]".format(*less_compute(ours, theirs))
-                duels.append([problem, rival, f"{middle:.3f} [{low:.3f}, {high:.3f}]", times])
+                duels.append([problem, rival, interval(ours[:, -1], theirs[:, -1]), times])
     head = ("problem-K", "seeds", "cost of a trial with derivatives", *SEARCHERS)
+    played = when(game["notes"] for game in games.values())
     about = (
         "Mean loss on fresh seeds and data (ridge: the outer loss) of the incumbent after the compute of "
-        f"{BUDGET:.0f} plain trainings, {WORKERS} at once; {_when(games)}."
+        f"{BUDGET:.0f} plain trainings, {WORKERS} at once; {played}."
     )
     duel = markdown((f"`{HERO}` to", "rival", "loss, ratio", "times less compute to the rival's loss"), duels)
     return f"{about}\n\n{markdown(head, rows)}\n\n{duel}\n"
-
-
-def _when(games: Games) -> str:
-    days, commits = ({g["notes"].get(key, "?") for g in games.values()} for key in ("day", "commit"))
-    return f"played on {', '.join(sorted(days))} at {', '.join(sorted(commits))}"
 
 
 def draw(folder: Path, seeds: int, where: Path) -> None:

@@ -91,17 +91,17 @@ def draw(folder: Path, seeds: int, where: Path) -> None:
 
     pyplot.rcParams["svg.fonttype"], pyplot.rcParams["svg.hashsalt"] = "none", "gradient"
     games = read(folder, seeds)
-    figure, axes = pyplot.subplots(2, 3, figsize=(13, 7))
-    for axis, problem in zip(axes.flat, PROBLEMS, strict=True):
+    problems = [name for name in PROBLEMS if any(game.problem == name for game in games)]
+    count = -(-len(problems) // 3)
+    figure, axes = pyplot.subplots(count, 3, figsize=(13, 3.8 * count), squeeze=False)
+    for axis, problem in zip(axes.flat, problems, strict=False):
         for number, name in enumerate(SEARCHERS):
             rows = curves(games, problem, name)
             if len(rows):
                 width = 2.4 if name == HERO else 1.2
                 axis.plot(GRID, rows.mean(0), label=name, color=f"C{number}", linewidth=width)
-        axis.set(title=problem, xlabel="compute, in plain trainings", yscale="log")
+        axis.set(title=problem, xlabel="compute, in plain trainings", ylabel="loss", yscale="log")
         axis.grid(alpha=0.3, which="both")
-    axes[0][0].set_ylabel("loss on fresh seeds")
-    axes[1][0].set_ylabel("loss")
-    axes[0][2].legend(fontsize="small", frameon=False)
+    axes[0][0].legend(fontsize="small", frameon=False)
     figure.tight_layout()
     figure.savefig(where, metadata={"Date": None})

@@ -132,13 +132,9 @@ class Gradient(AskTell):
         return x
 
     def rejected(self, number: int) -> None:
-        """A probe against a constraint has failed."""
+        """What goes out instead of a probe counts as that probe, also in a replay."""
         if self._asked is None:
             self._model.rejected(number)
-        else:
-            name, probe = self._asked
-            self._chains[name].open.remove(probe)
-            self._asked = None
 
     def issued(self, number: int, unit: Unit, active: Active, memo: dict[str, Any] | None) -> dict[str, Any]:
         """A probe or a point of the model's is under way."""

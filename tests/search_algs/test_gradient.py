@@ -106,6 +106,28 @@ def test_each_parameter_moves_as_far_as_its_own_signs_allow_whatever_the_size_of
     assert chain.steps == pytest.approx([0.12, 0.05, 0.1])
 
 
+def test_a_chain_at_the_edge_of_a_constraint_shrinks_and_ends_and_a_replay_agrees(tmp_path):
+    def at_the_edge():
+        space = {name: tune.uniform(0, 1) for name in "ab"}
+        return Gradient(
+            space=space, metric="loss", mode="min", model_trials=1, chains=1, constraints=["a <= 0.42"]
+        )
+
+    one, again = at_the_edge(), at_the_edge()
+    one.recall("start", {"a": 0.419, "b": 0.5})
+    one.conclude("start", {"loss": 1.0, "hypergrad/a": -1.0, "hypergrad/b": 0.0})
+    for i in range(8):
+        assert one.suggest(f"{i}")["a"] <= 0.42
+        one.conclude(f"{i}", {"loss": 2.0})
+    one.save(str(tmp_path / "state"))
+    again.restore(str(tmp_path / "state"))
+    for i in range(8, 40):
+        assert again.suggest(f"{i}") == one.suggest(f"{i}")
+        for each in (one, again):
+            each.conclude(f"{i}", {"loss": 2.0})
+    assert not one._chains
+
+
 def test_a_gradient_that_is_untrusted_or_not_finite_begins_no_chain():
     for values in (
         {"hypergrad/x": 1.0, "hypergrad/_trusted": 0},

@@ -58,6 +58,18 @@ ROWS: dict[str, dict[str, tuple[str, ...]]] = {
         "samples of rows, columns": ("subsample", "colsample_bytree"),
         "bins": ("max_bins",),
     },
+    "Diffusion": {
+        "path from data to noise": ("noise_schedule", "path"),
+        "noise levels": ("timesteps",),
+        "prediction": ("prediction",),
+        "classes told, kept back": ("conditional", "label_drop"),
+        "sampler": ("sampler",),
+        "its steps, noise": ("steps", "eta"),
+        "guidance": ("guidance",),
+        "likelihood": ("likelihood_steps",),
+        "channels of the levels": ("multipliers", "blocks"),
+        "attention": ("attention",),
+    },
 }
 """The taxonomy: group -> row -> names under which trainables declare it."""
 PAGE = Path(__file__).parent / "hyperparameters.md"

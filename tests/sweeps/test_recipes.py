@@ -17,6 +17,10 @@ from sweeps.results import Results
 
 FOLDER = Path(cli.__file__).parent / "recipes"
 RECIPES = sorted([*FOLDER.glob("[!_]*.py"), *FOLDER.glob("*.yaml")])
+FOR_CPUS = [path for path in RECIPES if "--gpus-per-rank" not in path.read_text()]
+"""Those whose command asks for GPUs are checked and not run."""
+LONG = {"ddpm", "ddim", "sde", "guidance", "latent_diffusion", "flow_matching", "spline_flow"}
+"""Those that train longest, or a network before the first trial."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +59,11 @@ def test_a_recipe_says_what_it_costs_and_its_plan_has_no_obstacle(path):
     assert described["metric"]
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] if path.stem in LONG else []) for path in FOR_CPUS],
+    ids=lambda path: path.name,
+)
 def test_two_tiny_trials_of_a_recipe_run_to_their_end(path, outside, starling, small_ray):
     answer = starling(
         *("run", path, "--trials", "2", "--max-iterations", "1", "--max-concurrent", "1"),

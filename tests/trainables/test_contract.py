@@ -2,6 +2,9 @@
 
 Those whose hyperparameters are not `Training`'s, which do not descend on gradients, keep the same except what
 speaks of batches and of optimisers; their configs are the ends of the ranges that they declare.
+
+Generative ones take long, so that `make test` tries one of each family, and of its configs two; the others
+are tried by `make test-slow`.
 """
 
 import copy
@@ -16,7 +19,7 @@ from trainables.engine import Training, checkpoint
 DESCENT = {"report_every": 3, "batch_size": 24, "seed": 5}
 DESCENTS = {
     "sgd": {"optimizer": "sgd", "lr": 0.1},
-    "adamw, accumulated": {"optimizer": "adamw", "lr": 2e-3, "weight_decay": 0.01, "accumulate": 2},
+    "adamw, accumulated": {"optimizer": "adamw", "lr": 5e-4, "weight_decay": 0.01, "accumulate": 2},
     "langevin": {"optimizer": "langevin", "lr": 0.05, "weight_decay": 1e-3},
     "momentum, clipped, averaged, uneven": {
         "momentum": 0.8,
@@ -28,6 +31,14 @@ DESCENTS = {
     },
 }
 
+FEW = {"samples": 100, "steps": 2}
+TINY = {"ddpm": FEW, "sde": FEW, "flow_matching": FEW, "latent_diffusion": FEW}
+"""Images drawn at a report."""
+GENERATIVE = {"ddpm", "latent_diffusion", "nice", "vqvae"}
+SIBLINGS = {"sde", "flow_matching", "noisy_classifier", "autoencoder", "realnvp", "spline_flow"}
+"""Made of what one of those is made of."""
+ALWAYS = {"adamw, accumulated", "momentum, clipped, averaged, uneven"}
+
 
 def descends(name):
     return issubclass(trainables.load(name).task.Config, Training)
@@ -35,7 +46,7 @@ def descends(name):
 
 def small(name):
     """A config whose reports take a moment."""
-    return DESCENT if descends(name) else {"report_every": 3, "seed": 5}
+    return DESCENT | TINY.get(name, {}) if descends(name) else {"report_every": 3, "seed": 5}
 
 
 def configs(name):
@@ -48,12 +59,22 @@ def configs(name):
     return {"defaults": {}, "all at their least": low, "all at their greatest": high}
 
 
-every = pytest.mark.parametrize("name", trainables.names())
-every_descent = pytest.mark.parametrize("name", [*filter(descends, trainables.names())])
+def slow(name, called=None):
+    """The mark, where it is one of those that take long."""
+    long = name in SIBLINGS or (name in GENERATIVE and called not in (None, *ALWAYS))
+    return [pytest.mark.slow] if long else []
+
+
+def over(names, called=None):
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=slow(name, called)) for name in names])
+
+
+every = over(trainables.names())
+every_descent = over(filter(descends, trainables.names()))
 each_config = pytest.mark.parametrize(
     ("name", "config"),
     [
-        pytest.param(name, config, id=f"{name}-{called}")
+        pytest.param(name, config, id=f"{name}-{called}", marks=slow(name, called))
         for name in trainables.names()
         for called, config in configs(name).items()
     ],
@@ -211,7 +232,7 @@ def test_only_mutable_hyperparameters_change_while_running(name, one_rank):
         engine.mutate(small(name) | {"seed": 6, other: value})
 
 
-@every
+@over(trainables.names(), "every value")
 def test_every_declared_hyperparameter_is_accepted_and_what_check_accepts_trains(name, one_rank):
     program = trainables.load(name)
     base = small(name) | {"report_every": 1}

@@ -106,3 +106,9 @@ class Noised:
         if self.dequantise:
             x = x + self.shape.bin_width * torch.special.ndtr(drawn[:, 2 + d :]).view(x.shape)
         return x, y, torch.special.ndtr(drawn[:, :2]), drawn[:, 2 : 2 + d].view(x.shape)
+
+
+def stratified(count: int, device: torch.device) -> Tensor:
+    """A draw from each of `count` equal parts of (0, 1), in random order."""
+    parts = torch.randperm(count, device=device) + torch.rand(count, device=device)
+    return (parts / count).clamp(1e-6, 1 - 1e-6)

@@ -5,13 +5,13 @@ Notation: x = alpha x_0 + sigma eps is what the network sees, y what it predicts
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainables.denoising.described import Described
 from trainables.denoising.paths import Path
 
 Denoise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -45,7 +45,7 @@ def target(prediction: str, alpha: Tensor, sigma: Tensor, s: float) -> tuple[Ten
             return -one, one
 
 
-class Denoiser(nn.Module):
+class Denoiser(Described):
     """`net` with its inputs scaled to variance 1, its noise level as (ln sigma/alpha) / 4, and its prediction
     solved for x_0 and eps.
 
@@ -63,15 +63,14 @@ class Denoiser(nn.Module):
         data_std: float,
         description: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(description)
         self.net, self.path, self.prediction, self.data_std = net, path, prediction, data_std
-        self.description = dict(description or {})
 
     def forward(
         self, x: Tensor, t: Tensor, label: Tensor | None = None, context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Guesses of x_0 and eps, float32; t has shape () or (n,)."""
-        alpha, sigma = (_like(one, x) for one in self.path.at(t))
+        alpha, sigma = (like(one, x) for one in self.path.at(t))
         y = self._net(x, alpha, sigma, label, context)
         p, q = target(self.prediction, alpha, sigma, self.data_std)
         det = (alpha * q - sigma * p).clone()
@@ -86,7 +85,7 @@ class Denoiser(nn.Module):
 
         For eps that is the "simple" loss of Ho et al. (eq. 14), for edm that of Karras et al. (eq. 8).
         """
-        alpha, sigma = (_like(one, x0) for one in self.path.at(t))
+        alpha, sigma = (like(one, x0) for one in self.path.at(t))
         p, q = target(self.prediction, alpha, sigma, self.data_std)
         y = self._net(alpha * x0 + sigma * eps, alpha, sigma, label, context)
         return (y - (p * x0 + q * eps)).square().mean()
@@ -94,35 +93,18 @@ class Denoiser(nn.Module):
     def _net(
         self, x: Tensor, alpha: Tensor, sigma: Tensor, label: Tensor | None, context: Tensor | None
     ) -> Tensor:
-        scale = ((alpha * self.data_std) ** 2 + sigma**2).rsqrt()
-        level = (sigma.clamp(min=1e-6).log() - alpha.clamp(min=1e-6).log()).flatten() / 4
-        found: Tensor = self.net((x * scale).to(x), level.expand(len(x)), label, context)
+        seen, level = standardised(x, alpha, sigma, self.data_std)
+        found: Tensor = self.net(seen, level, label, context)
         return found.float()
 
-    def get_extra_state(self) -> Tensor:
-        """The description as bytes of JSON: what PyTorch loads without trusting it."""
-        return torch.frombuffer(bytearray(json.dumps(self.description).encode()), dtype=torch.uint8)
 
-    def set_extra_state(self, state: Tensor) -> None:
-        """Refuse weights that mean something else here.
-
-        Raises:
-            ValueError: naming what differs.
-        """
-        given = read_description(state)
-        if given != self.description:
-            both = {**given, **self.description}
-            differ = [n for n in both if given.get(n) != self.description.get(n)]
-            words = (f"{n} is {given.get(n)} there and {self.description.get(n)} here" for n in differ)
-            raise ValueError(f"the checkpoint holds another network: {', '.join(words)}.")
+def standardised(x: Tensor, alpha: Tensor, sigma: Tensor, s: float) -> tuple[Tensor, Tensor]:
+    """What a network sees of images: scaled to variance 1, and their noise levels (ln sigma/alpha) / 4."""
+    scale = ((alpha * s) ** 2 + sigma**2).rsqrt()
+    level = (sigma.clamp(min=1e-6).log() - alpha.clamp(min=1e-6).log()).flatten() / 4
+    return (x * scale).to(x), level.expand(len(x))
 
 
-def read_description(state: Tensor) -> dict[str, Any]:
-    """The description that `get_extra_state` wrote."""
-    found: dict[str, Any] = json.loads(bytes(state.tolist()))
-    return found
-
-
-def _like(value: Tensor, x: Tensor) -> Tensor:
+def like(value: Tensor, x: Tensor) -> Tensor:
     """A time's value (shape () or (n,)) as float32 that multiplies images x."""
     return value.to(x.device, torch.float32).view(-1, *(1,) * (x.ndim - 1))

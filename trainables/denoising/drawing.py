@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from trainables.denoising import guidance, samplers
-from trainables.denoising.datasets import CLASSES
 from trainables.denoising.denoiser import Denoise, Denoiser
+from trainables.denoising.paths import Path
 from trainables.engine.ddp import Ranks
 
 BATCH = 128
+SEEDS = 1_000_003
+"""More than there are batches for one seed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,39 +29,31 @@ class Settings:
     """w of classifier-free guidance."""
     clip: bool = True
     """Hold guesses of x_0 within [-1, 1]."""
-
-
-LogProbability = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(x, t, labels) to log p(label | x at time t), shape (n,)."""
+    seed: int = 0
 
 
 def draw(
-    denoiser: Denoiser, ranks: Ranks, shape: tuple[int, ...], count: int, settings: Settings,
-    conditional: bool, classifier: LogProbability | None = None, scale: float = 0.0,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """`count` images, shape (count, *shape), and the classes asked for, 0 to 9 in turn, on every rank.
+    guess_of: Callable[[slice], Denoise], path: Path, ranks: Ranks, shape: tuple[int, ...], count: int,
+    settings: Settings,
+) -> Tensor:  # fmt: skip
+    """`count` images, shape (count, *shape), on every rank.
 
     Args:
-        conditional: whether the denoiser takes a class.
-        classifier: guides towards the classes by `scale` times its gradient.
+        guess_of: the denoiser for those of the images, with what they are to show.
     """
     images = torch.zeros(count, *shape, device=ranks.device)
-    labels = torch.arange(count, device=ranks.device) % CLASSES
     for k in range(ranks.rank, -(-count // BATCH), ranks.size):
         rows = slice(k * BATCH, min((k + 1) * BATCH, count))
-        generator = torch.Generator(ranks.device).manual_seed(k)
-        wanted = labels[rows]
-        guess = guesses(denoiser, wanted if conditional else None, settings.guidance)
-        if classifier is not None:
-            guess = guidance.by_classifier(guess, _towards(classifier, wanted), denoiser.path, scale)
+        generator = torch.Generator(ranks.device).manual_seed(settings.seed * SEEDS + k)
+        guess = guess_of(rows)
         if settings.clip:
-            guess = samplers.clipped(guess, denoiser.path)
-        x = samplers.noise(denoiser.path, (len(wanted), *shape), generator)
+            guess = samplers.clipped(guess, path)
+        x = samplers.noise(path, (rows.stop - rows.start, *shape), generator)
         images[rows] = samplers.sample(
-            settings.sampler, guess, denoiser.path, x, settings.steps, settings.eta, generator
+            settings.sampler, guess, path, x, settings.steps, settings.eta, generator
         )
         ranks.beats += 1
-    return ranks.sum(images), labels
+    return ranks.sum(images)
 
 
 def guesses(
@@ -83,7 +77,3 @@ def guesses(
     if labels is None and context is None:
         return unconditional
     return guidance.classifier_free(conditional, unconditional, w)
-
-
-def _towards(classifier: LogProbability, labels: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda x, t: classifier(x, t, labels)

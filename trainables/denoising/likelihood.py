@@ -49,9 +49,7 @@ def bits_per_dim(log_density: Tensor, dimensions: int, bin_width: float) -> Tens
     return -log_density / (dimensions * math.log(2)) - math.log2(bin_width)
 
 
-def _speed(
-    denoise: Denoise, path: Path, x: Tensor, t: Tensor, signs: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _speed(denoise: Denoise, path: Path, x: Tensor, t: Tensor, signs: Tensor | None) -> tuple[Tensor, Tensor]:
     """alpha' x_0 + sigma' eps and its divergence, shape (n,)."""
     a, b = (float(value) for value in path.slopes(t))
     with torch.enable_grad():

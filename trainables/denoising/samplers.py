@@ -55,9 +55,7 @@ def ddim(
     return denoise(x, times[-1])[0]
 
 
-def transition(
-    path: Path, x0: Tensor, eps: Tensor, t: Tensor, s: Tensor, eta: float
-) -> tuple[Tensor, float]:
+def transition(path: Path, x0: Tensor, eps: Tensor, t: Tensor, s: Tensor, eta: float) -> tuple[Tensor, float]:
     """Mean and deviation of DDIM's step from time t to s < t, given guesses at time t."""
     (alpha_t, sigma_t), (alpha_s, sigma_s) = path.level(t), path.level(s)
     kept = sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2  # variance that s -> t adds
@@ -83,7 +81,13 @@ def reverse_sde(
     denoise: Denoise, path: Path, x: Tensor, times: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
     """dx = (f x - g^2 score) dt + g dW backwards in time by Euler-Maruyama (Song et al. 2021, eq. 6);
-    score = -eps / sigma."""
+    score = -eps / sigma.
+
+    Raises:
+        ValueError: for a path that ends without any data, where the drift is infinite.
+    """
+    if path.level(times[0])[0] == 0:
+        raise ValueError("the reverse SDE cannot begin where no data is left; take the sampler heun or ddim.")
     for t, s in itertools.pairwise(times):
         f, g2 = (float(value) for value in path.diffusion(t))
         _, sigma = path.level(t)

@@ -27,7 +27,8 @@ class UNet(nn.Module):
         blocks: residual blocks at each level.
         attention: largest side of an image at which pixels look at one another; 0 for none.
         classes: how many labels there are, beside "any", whose number is `classes`; 0 for none.
-        context: length of a context's vectors; 0 for none.
+        context: length of a context's vectors; 0 for none. It is looked at where pixels look at one
+            another, and in the middle.
     """
 
     def __init__(
@@ -40,8 +41,9 @@ class UNet(nn.Module):
         self.label = nn.Embedding(classes + 1, embedding) if classes else None
         self.classes = classes
 
-        def block(before: int, after: int, side: int) -> Block:
-            return Block(before, after, embedding, dropout, side <= attention, context)
+        def block(before: int, after: int, side: int, middle: bool = False) -> Block:
+            attends = side <= attention
+            return Block(before, after, embedding, dropout, attends, context if attends or middle else 0)
 
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -55,7 +57,7 @@ class UNet(nn.Module):
                 self.down.append(Resample(now, up=False))
                 kept.append(now)
                 side //= 2
-        self.middle = nn.ModuleList([block(now, now, side), block(now, now, side)])
+        self.middle = nn.ModuleList([block(now, now, side, middle=True), block(now, now, side, middle=True)])
         for level, multiplier in reversed(list(enumerate(multipliers))):
             for _ in range(blocks + 1):
                 self.up.append(block(now + kept.pop(), width * multiplier, side))
@@ -152,7 +154,7 @@ class Block(nn.Module):
         )
         self.shortcut = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
         self.attention = Attention(after) if attends else None
-        self.words = Attention(after, context) if attends and context else None
+        self.words = Attention(after, context) if context else None
 
     def forward(self, x: Tensor, e: Tensor, context: Tensor | None) -> Tensor:
         """Shape (n, before, h, w) to (n, after, h, w)."""
@@ -176,7 +178,8 @@ class Attention(nn.Module):
         self.heads = max(1, channels // self.HEAD)
         self.norm = _norm(channels)
         self.query = nn.Linear(channels, channels)
-        self.key_value = nn.Linear(context or channels, 2 * channels)
+        # A bias of the keys moves all scores alike: its gradient is rounding, which Adam would make steps of.
+        self.key_value = nn.Linear(context or channels, 2 * channels, bias=False)
         self.out = _silent(nn.Linear(channels, channels))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:

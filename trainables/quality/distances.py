@@ -10,6 +10,7 @@ depend on the number of generated images, fcd strongly; the floor is what as man
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 
 import torch
@@ -73,7 +74,13 @@ def quality(images: Tensor, labels: Tensor | None, dataset: str) -> dict[str, fl
     Args:
         images: generated ones, shape (n, channels, side, side), in [-1, 1].
         labels: the classes that were asked for, shape (n,); consistency is the share that has come out.
+
+    Returns:
+        All NaN where an image is not finite: a network that has diverged.
     """
+    if not images.isfinite().all():
+        names = ("fcd", "fcd_floor", "kcd") if labels is None else ("fcd", "fcd_floor", "kcd", "consistency")
+        return dict.fromkeys(names, math.nan)
     seen = features.features(dataset, images).cpu()
     real = _held_out(dataset, cache_folder())
     found = {

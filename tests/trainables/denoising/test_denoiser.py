@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.denoising.denoiser import PREDICTIONS, Denoiser, read_description, target
+from trainables.denoising import described
+from trainables.denoising.denoiser import PREDICTIONS, Denoiser, target
 from trainables.denoising.paths import EDM, PATHS, VP, Steps
 
 
@@ -59,7 +60,7 @@ def test_weights_of_a_network_that_means_something_else_are_refused():
     a, b = (
         Denoiser(nn.Identity(), VP(), "eps", 1.0, {"task": "ddpm", "prediction": p}) for p in ("eps", "v")
     )
-    assert read_description(a.state_dict()["_extra_state"]) == {"task": "ddpm", "prediction": "eps"}
+    assert described.read(a.state_dict()["_extra_state"]) == {"task": "ddpm", "prediction": "eps"}
     a.load_state_dict(a.state_dict())
     with pytest.raises(ValueError, match="another network: prediction is eps there and v here"):
         b.load_state_dict(a.state_dict())

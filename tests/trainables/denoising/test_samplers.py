@@ -113,6 +113,12 @@ def test_the_reverse_sde_has_the_moments_of_the_data(name, exact, moments):
     assert_moments(x, *moments, slack=0.03)
 
 
+def test_the_reverse_sde_is_refused_where_a_path_ends_without_data(exact):
+    path = Flow()
+    with pytest.raises(ValueError, match="where no data is left; take the sampler heun or ddim"):
+        samplers.reverse_sde(exact(path), path, prior(path, 5), path.times(10), rng())
+
+
 def test_clipped_guesses_lie_within_the_range_and_agree_with_the_image(exact):
     path = VP()
     held = samplers.clipped(exact(path), path)

@@ -88,3 +88,11 @@ def test_consistency_is_the_share_that_shows_the_class_asked_for():
 def test_one_image_has_no_covariance():
     with pytest.raises(ValueError, match=r"\(1, 64\) and \(9, 64\); give .* at least 2"):
         distances.frechet(torch.zeros(1, 64), torch.zeros(9, 64))
+
+
+def test_images_of_a_network_that_has_diverged_have_no_quality():
+    images = torch.zeros(3, 1, 8, 8)
+    images[1, 0, 2, 2] = float("nan")
+    found = distances.quality(images, torch.arange(3), "digits")
+    assert found.keys() == {"fcd", "fcd_floor", "kcd", "consistency"}
+    assert all(np.isnan(value) for value in found.values())

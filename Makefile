@@ -16,19 +16,21 @@ help:
 	@echo "make bench      the benchmarks, side by side with what a user would pick instead"
 	@echo "make bench-search  the arena: the search algorithms, side by side with others'"
 
-# The stamps stand for "installed as these two files say".
+# The stamps stand for "installed as these two files say"; .run has what the recipes need.
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Starling needs Python 3.11 or newer; set PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[xgboost]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,s3,dashboard,optimizers,xgboost]'
 	@touch $@
 
+# Syne Tune alone: it requires the package xgboost, which brings 480 MB for GPUs and the same folder as xgboost-cpu.
 $(VENV)/.arena: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[arena]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps syne-tune
 	@touch $@
 
 sweep: $(VENV)/.run
@@ -47,7 +49,7 @@ check: $(VENV)/.dev
 
 bench-search: $(VENV)/.arena
 	for suite in lcbench lcbench-100 asha-4 asha-1 synthetic; do \
-	  $(BIN)/python -m benchmarks.arena $$suite && $(BIN)/python -m benchmarks.arena $$suite --table; done
+	  $(BIN)/python -m benchmarks.arena $$suite && $(BIN)/python -m benchmarks.arena $$suite --table --write; done
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -16,7 +16,7 @@ from benchmarks.table import busy, machine
 
 NAMES = (
     *("trial_start", "training_loop", "data_path", "driver_cost", "scale", "resume", "results_store"),
-    "boosting",
+    *("boosting", "suggest_cost"),
 )
 README = Path(__file__).with_name("README.md")
 

@@ -2,7 +2,7 @@
 
 A trial may report `hypergrad/<name>`: the derivative of what is minimised with respect to a hyperparameter,
 through its whole training (for example by `trainables.hypergrad`; Maclaurin et al. 2015, Franceschi et al.
-2017). A model (TPE) searches first. Then chains descend from its best points, each by a line search whose
+2017). A model (TPE) searches first. Then a chain descends from its best point, by a line search whose
 steps are tried by whoever is free, all at once. What no gradient is known of stays with the model, but for
 one probe in six: choices, integers, and untrusted derivatives.
 
@@ -20,7 +20,8 @@ same from point to point, and is halved when it turns.
 
 A trial is told in `_hypergrad_of` which metric to differentiate, and in `_hypergrad_if_below` which loss it
 must beat for its gradient to be of use (None: any); a trainable that obeys spares itself the backward sweep
-where a probe fails. `hypergrad/_trusted` 0 marks a gradient as unreliable.
+where a probe fails. `_seed` is a training seed of its own, so that a descent cannot fit the luck of one.
+`hypergrad/_trusted` 0 marks a gradient as unreliable.
 
 It pays from about 20 continuous hyperparameters on that each matter (schedules, values per layer or group);
 with five or fewer the model alone is as good. A trial without `hypergrad/` values is a result for the
@@ -71,7 +72,7 @@ class Gradient(AskTell):
 
     Args:
         model_trials: results before the first descent.
-        chains: descents at once.
+        chains: descents at once; one has work for six workers.
         step: how far each coordinate moves at first, in the unit cube, in (0, 1].
         n_startup_trials: results at random before the model is used.
 
@@ -85,7 +86,7 @@ class Gradient(AskTell):
         self,
         *,
         model_trials: int = 16,
-        chains: int = 2,
+        chains: int = 1,
         step: float = 0.1,
         n_startup_trials: int = 10,
         **shared: Unpack[Shared],
@@ -155,13 +156,14 @@ class Gradient(AskTell):
         return kept
 
     def extras(self, number: int) -> dict[str, Any]:
-        """What a suggestion asks of its trial: which metric to differentiate, and the loss to beat for it."""
+        """What a suggestion asks of its trial: which metric to differentiate, the loss to beat for that, and a
+        training seed of its own."""
         beat: float | None = None  # a chain could begin anywhere
         if number in self._probes:
             beat = self._chains[self._probes[number][0]].loss
         elif len(self._starts) >= self._wanted:
             beat = self._starts[self._wanted - 1][0]
-        return {"_hypergrad_of": self.metrics[0], "_hypergrad_if_below": beat}
+        return {"_hypergrad_of": self.metrics[0], "_hypergrad_if_below": beat, "_seed": number}
 
     def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
         """A result for the model."""

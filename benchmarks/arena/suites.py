@@ -70,7 +70,7 @@ BELIEVERS = ("tpe, no gate", "Ray OptunaSearch (TPE)", "Optuna TPE, pruning")
 ASHA = ("random", "bayesian", "pso", "tpe", *BELIEVERS)
 SUITES: dict[str, Suite] = {
     "lcbench": Suite(
-        about="LCBench, 12 tasks x 5 seeds, 200 trials",
+        about="LCBench, 12 tasks, 200 trials, no scheduler",
         problems=LCBENCH,
         searchers=(
             "random",
@@ -91,7 +91,7 @@ SUITES: dict[str, Suite] = {
         seeds_of={name: 2 for name in SLOW},
     ),
     "lcbench-100": Suite(
-        about="LCBench, 6 held-out tasks x 1 seed, 100 trials, with those that take seconds a suggestion",
+        about="LCBench, the 6 held-out tasks, 100 trials, with those that take seconds a suggestion",
         problems={name: LCBENCH[name] for name in list(LCBENCH)[6:]},
         searchers=("random", "pso", "bayesian", "tpe", "gp", "Syne Tune KDE", "Syne Tune BORE"),
         seeds=1,
@@ -99,7 +99,7 @@ SUITES: dict[str, Suite] = {
         trials=100,
     ),
     "asha-4": Suite(
-        about="LCBench under ASHA (factor 3, grace period 4), 12 tasks x 5 seeds, 40 full trainings",
+        about="LCBench under ASHA (factor 3, grace period 4), 12 tasks, 40 full trainings",
         problems=LCBENCH,
         searchers=ASHA,
         seeds_of={name: 2 for name in BELIEVERS},
@@ -108,7 +108,7 @@ SUITES: dict[str, Suite] = {
         grace=4,
     ),
     "asha-1": Suite(
-        about="LCBench under ASHA (factor 3, grace period 1), 12 tasks x 5 seeds, 40 full trainings",
+        about="LCBench under ASHA (factor 3, grace period 1), 12 tasks, 40 full trainings",
         problems=LCBENCH,
         searchers=ASHA,
         seeds_of={name: 2 for name in BELIEVERS},
@@ -117,7 +117,7 @@ SUITES: dict[str, Suite] = {
         grace=1,
     ),
     "synthetic": Suite(
-        about="functions with known optima, 9 x 3 seeds, 150 trials",
+        about="9 functions with known optima, 150 trials",
         problems={name: partial(synthetic, name) for name in NAMES},
         searchers=("random", "sobol", "pso", "bayesian", "tpe", "cmaes", "Ray HyperOptSearch"),
         seeds=3,

@@ -78,6 +78,7 @@ def test_idle_workers_try_all_steps_of_a_line_search_at_once_and_then_the_model(
     configs = [one.suggest(f"{i}") for i in range(len(PROBES))]
     assert [c["x"] for c in configs] == pytest.approx([max(0.0, x - 0.1 * a) for a in PROBES], abs=1e-9)
     assert all(c["_hypergrad_if_below"] == 1.0 for c in configs)
+    assert len({c["_seed"] for c in configs}) == len(configs)
     assert "probe" not in (one.suggest("more") and one.memo("more"))
 
 

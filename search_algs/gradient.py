@@ -24,8 +24,8 @@ where a probe fails. `_seed` is a training seed of its own, so that a descent ca
 `hypergrad/_trusted` 0 marks a gradient as unreliable.
 
 It pays from about 20 continuous hyperparameters on that each matter (schedules, values per layer or group);
-with five or fewer the model alone is as good. A trial without `hypergrad/` values is a result for the
-model, nothing more.
+with five or fewer the model alone is better, and searches alone. A trial without `hypergrad/` values is a
+result for the model, nothing more.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Gradient(AskTell):
         model_trials: results before the first descent.
         chains: descents at once; one has work for six workers.
         step: how far each coordinate moves at first, in the unit cube, in (0, 1].
+        least: fewest parameters with a derivative that it descends on.
         n_startup_trials: results at random before the model is used.
 
     Raises:
@@ -88,6 +89,7 @@ class Gradient(AskTell):
         model_trials: int = 16,
         chains: int = 1,
         step: float = 0.1,
+        least: int = 6,
         n_startup_trials: int = 10,
         **shared: Unpack[Shared],
     ) -> None:
@@ -96,7 +98,8 @@ class Gradient(AskTell):
             raise ValueError(f"model_trials is {model_trials} and chains {chains}; both must be at least 1")
         if not 0 < step <= 1:
             raise ValueError(f"step is {step!r}; it must lie in (0, 1]")
-        self._first, self._wanted, self._step, self._startup = model_trials, chains, step, n_startup_trials
+        self._first, self._wanted, self._step = model_trials, chains, step
+        self._least, self._startup = least, n_startup_trials
 
     def start(self) -> None:
         """The model knows nothing, and nobody descends."""
@@ -156,8 +159,10 @@ class Gradient(AskTell):
         return kept
 
     def extras(self, number: int) -> dict[str, Any]:
-        """What a suggestion asks of its trial: which metric to differentiate, the loss to beat for that, and a
-        training seed of its own."""
+        """What a suggestion asks of its trial: which metric to differentiate, the loss to beat for that, and
+        a training seed of its own."""
+        if self._smooth.sum() < self._least:
+            return {}
         beat: float | None = None  # a chain could begin anywhere
         if number in self._probes:
             beat = self._chains[self._probes[number][0]].loss
@@ -183,7 +188,7 @@ class Gradient(AskTell):
         elif signs is not None:
             self._starts.append((loss, unit, signs))
             self._starts.sort(key=lambda one: one[0])
-        if self._results == self._first and not self._starts:
+        if self._results == self._first and not self._starts and self._smooth.sum() >= self._least:
             logging.getLogger("search_algs").warning(
                 "search gradient: no trial has reported a `hypergrad/<name>` that can be trusted; "
                 "until one does, the model (TPE) searches alone"
@@ -236,11 +241,12 @@ class Gradient(AskTell):
         """Which way is up in the unit cube, -1, 0 or 1 for each coordinate; None if unknown."""
         if extra.get("hypergrad/_trusted", 1.0) == 0:
             return None
-        found = np.zeros(len(unit))
+        found, known = np.zeros(len(unit)), 0
         for i, dimension in enumerate(self.space.dimensions):
             slope = extra.get(f"hypergrad/{dimension.name}")
             if slope is None or not math.isfinite(slope) or not self._smooth[i] or not active[i]:
                 continue
             found[i] = np.sign(slope)  # a value rises with its unit coordinate
+            known += 1
         found[((unit <= 0) & (found > 0)) | ((unit >= 1) & (found < 0))] = 0.0  # it cannot leave the cube
-        return found if found.any() else None
+        return found if found.any() and known >= self._least else None

@@ -64,10 +64,13 @@ def test_without_gradients_it_is_its_model_and_says_so_once(caplog):
     ]
 
 
+ONE = {"metric": "loss", "mode": "min", "model_trials": 1, "chains": 1, "step": 0.1, "least": 1}
+"""Settings of a searcher whose first result begins a chain."""
+
+
 def line(**settings):
     """A searcher of one parameter whose first chain is about to begin at 0.5 with a slope of 1."""
-    space = {"x": tune.uniform(0, 1)}
-    one = Gradient(space=space, metric="loss", mode="min", model_trials=1, chains=1, step=0.1, **settings)
+    one = Gradient(space={"x": tune.uniform(0, 1)}, **ONE, **settings)
     one.suggest("start")
     one.conclude("start", {"loss": 1.0, "hypergrad/x": 3.0})
     return one, one.space.dimensions[0].domain.from_unit(one._trials["start"].unit[0])
@@ -94,9 +97,22 @@ def test_a_better_probe_moves_the_chain_and_all_worse_ones_shrink_its_step():
     assert one.suggest("farther")["_hypergrad_if_below"] == 0.5
 
 
+def test_five_parameters_are_left_to_the_model_and_no_way_back_is_asked_for(caplog):
+    space = {f"x{i}": tune.uniform(0, 1) for i in range(5)}
+    one = Gradient(space=space, metric="loss", mode="min", seed=1)
+    model = build("tpe", space=space, metric="loss", mode="min", seed=1)
+    for i in range(30):
+        config = one.suggest(f"{i}")
+        assert config == model.suggest(f"{i}")
+        loss = sum(config[name] for name in space)
+        one.conclude(f"{i}", {"loss": loss})
+        model.conclude(f"{i}", {"loss": loss})
+    assert not caplog.records
+
+
 def test_each_parameter_moves_as_far_as_its_own_signs_allow_whatever_the_size_of_its_slope():
     space = {name: tune.uniform(0, 1) for name in "abc"}
-    one = Gradient(space=space, metric="loss", mode="min", model_trials=1, chains=1, step=0.1, seed=2)
+    one = Gradient(space=space, seed=2, **ONE)
     start = one.suggest("start")
     one.conclude("start", {"loss": 1.0, "hypergrad/a": 1e30, "hypergrad/b": -1e-9, "hypergrad/c": 0.0})
     first = one.suggest("first")
@@ -109,10 +125,7 @@ def test_each_parameter_moves_as_far_as_its_own_signs_allow_whatever_the_size_of
 
 def test_a_chain_at_the_edge_of_a_constraint_shrinks_and_ends_and_a_replay_agrees(tmp_path):
     def at_the_edge():
-        space = {name: tune.uniform(0, 1) for name in "ab"}
-        return Gradient(
-            space=space, metric="loss", mode="min", model_trials=1, chains=1, constraints=["a <= 0.42"]
-        )
+        return Gradient(space={name: tune.uniform(0, 1) for name in "ab"}, constraints=["a <= 0.42"], **ONE)
 
     one, again = at_the_edge(), at_the_edge()
     one.recall("start", {"a": 0.419, "b": 0.5})
@@ -135,7 +148,7 @@ def test_a_gradient_that_is_untrusted_or_not_finite_begins_no_chain():
         {"hypergrad/x": math.nan},
         {"hypergrad/y": 1.0},
     ):
-        one = Gradient(space={"x": tune.uniform(0, 1)}, metric="loss", mode="min", model_trials=2)
+        one = Gradient(space={"x": tune.uniform(0, 1)}, **ONE | {"model_trials": 2})
         for i in range(2):
             one.suggest(f"{i}")
             one.conclude(f"{i}", {"loss": 1.0} | values)

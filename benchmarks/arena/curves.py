@@ -45,7 +45,7 @@ def draw(folder: Path, suite: Suite, where: Path) -> None:
             axis.grid(alpha=0.3)
     lines, names = axes[0][1].get_legend_handles_labels()
     figure.legend(lines, names, loc="center right", fontsize="small", frameon=False)
-    figure.tight_layout(rect=(0, 0, 0.83, 1))
+    figure.tight_layout(rect=(0, 0, 0.8, 1))
     figure.savefig(where, metadata={"Date": None})
 
 

@@ -23,7 +23,7 @@ must beat for its gradient to be of use (None: any); a trainable that obeys spar
 where a probe fails. `_seed` is a training seed of its own, so that a descent cannot fit the luck of one.
 `hypergrad/_trusted` 0 marks a gradient as unreliable.
 
-It pays from about 20 continuous hyperparameters on that each matter (schedules, values per layer or group);
+It pays with dozens of continuous hyperparameters that each matter (schedules, values per layer or group);
 with five or fewer the model alone is better, and searches alone. A trial without `hypergrad/` values is a
 result for the model, nothing more.
 """

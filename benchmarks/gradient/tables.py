@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arena.curves import BARE
 from benchmarks.arena.tables import BOOTSTRAPS, interval
 from benchmarks.games import when
 from benchmarks.gradient.games import BUDGET, PROBLEMS, SEARCHERS, WORKERS, Array, Game, read
@@ -104,4 +105,4 @@ def draw(folder: Path, seeds: int, where: Path) -> None:
         axis.grid(alpha=0.3, which="both")
     axes[0][0].legend(fontsize="small", frameon=False)
     figure.tight_layout()
-    figure.savefig(where, metadata={"Date": None})
+    figure.savefig(where, metadata=BARE)

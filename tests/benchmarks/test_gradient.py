@@ -51,7 +51,7 @@ def test_a_trial_goes_the_way_back_only_where_it_was_asked_and_beats_its_thresho
 
 @pytest.mark.parametrize("searcher", ["random", "gradient", "trust region"])
 def test_a_game_is_kept_with_its_cost_and_read_again(tmp_path, searcher):
-    game = Game("ridge-4", 0, searcher)
+    game = Game("ridge-20", 0, searcher)
     play(game, tmp_path, 2.0, {"day": "today"})
     columns = read(tmp_path, 1)[game]
     steps = np.diff(columns["cost"], prepend=0.0)

@@ -34,7 +34,7 @@ DESCENTS = {
 FEW = {"samples": 100, "steps": 2}
 TINY = {"ddpm": FEW, "sde": FEW, "flow_matching": FEW, "latent_diffusion": FEW}
 """Images drawn at a report."""
-GENERATIVE = {"ddpm", "latent_diffusion", "nice", "vqvae"}
+GENERATIVE = {"ddpm", "language", "latent_diffusion", "nice", "vqvae"}
 SIBLINGS = {"sde", "flow_matching", "noisy_classifier", "autoencoder", "realnvp", "spline_flow"}
 """Made of what one of those is made of."""
 ALWAYS = {"adamw, accumulated", "momentum, clipped, averaged, uneven"}

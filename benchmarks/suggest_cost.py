@@ -83,7 +83,7 @@ def main() -> None:
     """Print the table and whether the goals are met."""
     found = {name: costs(build(), most) for name, (build, most) in CONTENDERS.items()}
     rows = [
-        [f"{name}", *(f"{one[n]:.3g}" if n in one else "" for n in AT)] for name, one in found.items()
+        [name, *(f"{one[n]:.3g}" if n in one else "" for n in AT)] for name, one in found.items()
     ]
     print(markdown(["CPU ms a trial, after", *(f"{n:,} results" for n in AT)], rows))
     print()

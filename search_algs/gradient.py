@@ -112,6 +112,7 @@ class Gradient(AskTell):
         self._smooth = np.array([isinstance(d.domain, Real) for d in self.space.dimensions], dtype=bool)
         if not self._smooth.all():
             self._all.insert(len(PROBES) // 2, SWITCH)  # not last: a fast descent would never come to it
+        self._descends = int(self._smooth.sum()) >= self._least
         self._chains: dict[int, Chain] = {}
         self._count = 0
         self._probes: dict[int, tuple[int, float]] = {}  # suggestion -> chain, probe
@@ -161,7 +162,7 @@ class Gradient(AskTell):
     def extras(self, number: int) -> dict[str, Any]:
         """What a suggestion asks of its trial: which metric to differentiate, the loss to beat for that, and
         a training seed of its own."""
-        if self._smooth.sum() < self._least:
+        if not self._descends:
             return {}
         beat: float | None = None  # a chain could begin anywhere
         if number in self._probes:
@@ -188,7 +189,7 @@ class Gradient(AskTell):
         elif signs is not None:
             self._starts.append((loss, unit, signs))
             self._starts.sort(key=lambda one: one[0])
-        if self._results == self._first and not self._starts and self._smooth.sum() >= self._least:
+        if self._results == self._first and not self._starts and self._descends:
             logging.getLogger("search_algs").warning(
                 "search gradient: no trial has reported a `hypergrad/<name>` that can be trusted; "
                 "until one does, the model (TPE) searches alone"

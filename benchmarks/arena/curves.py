@@ -6,23 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import svg
 from benchmarks.arena.suites import Game, Suite
 from benchmarks.arena.tables import HEROES, Games, at, read
 
-BARE = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-"""A picture's metadata: none, so that it names no address and is the same when drawn again."""
 GRID = np.linspace(0.02, 2.5, 125)
 """Simulated times at which curves are compared, in random search's makespan."""
 
 
 def draw(folder: Path, suite: Suite, where: Path) -> None:
     """Mean regret of all games of a searcher, an SVG."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    pyplot.rcParams["svg.fonttype"], pyplot.rcParams["svg.hashsalt"] = "none", "arena"
+    pyplot = svg.pyplot("arena")
     games = read(folder, suite)
     figure, axes = pyplot.subplots(
         len(suite.workers), 2, figsize=(12, 4.2 * len(suite.workers)), squeeze=False, sharey=True
@@ -48,7 +42,7 @@ def draw(folder: Path, suite: Suite, where: Path) -> None:
     lines, names = axes[0][1].get_legend_handles_labels()
     figure.legend(lines, names, loc="center right", fontsize="small", frameon=False)
     figure.tight_layout(rect=(0, 0, 0.8, 1))
-    figure.savefig(where, metadata=BARE)
+    svg.save(figure, where)
 
 
 def _random(game: Game) -> Game:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.arena.curves import BARE
+from benchmarks import svg
 from benchmarks.arena.tables import BOOTSTRAPS, interval
 from benchmarks.games import when
 from benchmarks.gradient.games import BUDGET, PROBLEMS, SEARCHERS, WORKERS, Array, Game, read
@@ -85,12 +85,7 @@ def tables(folder: Path, seeds: int) -> str:
 
 def draw(folder: Path, seeds: int, where: Path) -> None:
     """Mean judged loss against compute, one panel a problem, an SVG."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    pyplot.rcParams["svg.fonttype"], pyplot.rcParams["svg.hashsalt"] = "none", "gradient"
+    pyplot = svg.pyplot("gradient")
     games = read(folder, seeds)
     problems = [name for name in PROBLEMS if any(game.problem == name for game in games)]
     count = -(-len(problems) // 3)
@@ -105,4 +100,4 @@ def draw(folder: Path, seeds: int, where: Path) -> None:
         axis.grid(alpha=0.3, which="both")
     axes[0][0].legend(fontsize="small", frameon=False)
     figure.tight_layout()
-    figure.savefig(where, metadata=BARE)
+    svg.save(figure, where)

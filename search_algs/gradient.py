@@ -2,9 +2,11 @@
 
 A trial may report `hypergrad/<name>`: the derivative of what is minimised with respect to a hyperparameter,
 through its whole training (for example by `trainables.hypergrad`; Maclaurin et al. 2015, Franceschi et al.
-2017). A model (TPE) searches first. Then a chain descends from its best point, by a line search whose
-steps are tried by whoever is free, all at once. What no gradient is known of stays with the model, but for
-one probe in six: choices, integers, and untrusted derivatives.
+2017). A model (`bayesian`) searches first. Then a chain descends from its best point, by a line search whose
+steps are tried by whoever is free, all at once. After a round of steps without success the model has its
+turn, and the chain goes on from what it finds: where noise hides what a step brings, a model of all results
+sees more. What no gradient is known of stays with the model, but for one probe in six: choices, integers, and
+untrusted derivatives.
 
     x, f, g    a chain's point in the unit cube, its loss, its gradient there (dimensions without one: 0)
     h          its steps: how far each coordinate moves
@@ -12,8 +14,9 @@ one probe in six: choices, integers, and untrusted derivatives.
     probes     x - a h sign(g)   for a = 1, 2, 1/2, 4, 1/4: the speculative line search; and one of a = 1
                with one choice or integer drawn anew
 
-The first probe with a smaller loss becomes the chain's point; if none has, h shrinks to its quarter; a
-chain whose h is tiny ends, and another begins at the model's next point. Of g only the signs are used: its
+The first probe with a smaller loss becomes the chain's point, as does any better point of the model's; if no
+probe has, h shrinks to its quarter; a chain whose h is tiny ends, and another begins at the model's next
+point. Of g only the signs are used: its
 length is astronomic beyond the edge of chaos, and its coordinates differ by decades, so that along g itself
 most would stand still. As in Rprop (Riedmiller & Braun 1993) a coordinate's h grows while its sign stays the
 same from point to point, and is halved when it turns.
@@ -24,8 +27,8 @@ where a probe fails. `_seed` is a training seed of its own, so that a descent ca
 `hypergrad/_trusted` 0 marks a gradient as unreliable.
 
 It pays with dozens of continuous hyperparameters that each matter (schedules, values per layer or group);
-with five or fewer the model alone is better, and searches alone. A trial without `hypergrad/` values is a
-result for the model, nothing more.
+with fewer than `least` a model alone is better, TPE, and searches alone. A trial without `hypergrad/` values
+is a result for the model, nothing more.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from search_algs.ask_tell import Active, AskTell, Shared, Unit
+from search_algs.bayesian import Bayesian
 from search_algs.space import Real
 from search_algs.tpe import Tpe
 
@@ -50,6 +54,8 @@ GROW, TURN = 1.2, 0.5
 """Of a coordinate's step when the sign of its derivative has stayed or turned (Rprop's)."""
 SMALLEST = 1e-3
 """A chain ends when all its steps are below this."""
+ANEW = 0.25
+"""Least share of the first step with which a chain goes on from a point of the model's."""
 
 
 @dataclass(slots=True)
@@ -68,14 +74,15 @@ class Chain:
 
 
 class Gradient(AskTell):
-    """TPE first, then a fleet of gradient descents from its best points.
+    """Bayesian search first, then gradient descents from its best points, and the two in turn.
 
     Args:
         model_trials: results before the first descent.
+        model_turn: suggestions of the model after each round of a descent that brought nothing.
         chains: descents at once; one has work for six workers.
         step: how far each coordinate moves at first, in the unit cube, in (0, 1].
         least: fewest parameters with a derivative that it descends on.
-        n_startup_trials: results at random before the model is used.
+        n_startup_trials: results before the model is used.
 
     Raises:
         ValueError: for a value outside its range.
@@ -86,7 +93,8 @@ class Gradient(AskTell):
     def __init__(
         self,
         *,
-        model_trials: int = 16,
+        model_trials: int = 24,
+        model_turn: int = 20,
         chains: int = 1,
         step: float = 0.1,
         least: int = 6,
@@ -94,35 +102,51 @@ class Gradient(AskTell):
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
-        if model_trials < 1 or chains < 1:
-            raise ValueError(f"model_trials is {model_trials} and chains {chains}; both must be at least 1")
+        for name, value, lowest in (
+            ("model_trials", model_trials, 1),
+            ("model_turn", model_turn, 0),
+            ("chains", chains, 1),
+            ("least", least, 1),
+            ("n_startup_trials", n_startup_trials, 1),
+        ):
+            if value < lowest:
+                raise ValueError(f"{name} is {value!r}; it must be at least {lowest}")
         if not 0 < step <= 1:
             raise ValueError(f"step is {step!r}; it must lie in (0, 1]")
-        self._first, self._wanted, self._step = model_trials, chains, step
+        self._first, self._turn, self._wanted, self._step = model_trials, model_turn, chains, step
         self._least, self._startup = least, n_startup_trials
 
     def start(self) -> None:
         """The model knows nothing, and nobody descends."""
-        self._model = Tpe(
-            space=self.space, metric=list(self.metrics), mode=["min"] * len(self.metrics), seed=self.seed,
-            n_startup_trials=self._startup,
-        )  # fmt: skip
-        self._model.start()
         self._all: list[float] = [*PROBES]
         self._smooth = np.array([isinstance(d.domain, Real) for d in self.space.dimensions], dtype=bool)
         if not self._smooth.all():
             self._all.insert(len(PROBES) // 2, SWITCH)  # not last: a fast descent would never come to it
         self._descends = int(self._smooth.sum()) >= self._least
+        self._model = self._new_model()
         self._chains: dict[int, Chain] = {}
         self._count = 0
         self._probes: dict[int, tuple[int, float]] = {}  # suggestion -> chain, probe
         self._starts: list[tuple[float, Unit, Unit]] = []  # of the model's: loss, point, signs
         self._results = 0
+        self._best = math.inf
+        self._left = 0  # of the model's turn
+        self._wanting: int | None = None  # the first suggestion that asked for a gradient
+        self._said = False
         self._asked: tuple[int, float] | None = None
+
+    def _new_model(self) -> Bayesian | Tpe:
+        kind: type[Bayesian | Tpe] = Bayesian if self._descends else Tpe
+        model = kind(
+            space=self.space, metric=list(self.metrics), mode=["min"] * len(self.metrics), seed=self.seed,
+            n_startup_trials=self._startup,
+        )  # fmt: skip
+        model.start()
+        return model
 
     def ask(self, number: int, rng: np.random.Generator) -> Unit:
         """The next probe of the chain that has fewest under way, or what the model suggests."""
-        waiting = [name for name, chain in self._chains.items() if chain.open]
+        waiting = [name for name, chain in self._chains.items() if chain.open and not self._left]
         if not waiting:
             self._asked = None
             return self._model.ask(number, rng)
@@ -131,7 +155,6 @@ class Gradient(AskTell):
         self._asked = (name, chain.open[0])
         probe = chain.open[0] or 1.0
         x = np.clip(chain.x - probe * chain.steps * chain.signs, 0.0, 1.0)
-        self._model.skip(number)
         if chain.open[0] == SWITCH:
             x[rng.choice(np.flatnonzero(~self._smooth))] = rng.random()
         return x
@@ -157,6 +180,8 @@ class Gradient(AskTell):
             chain.running += 1
             self._probes[number] = (name, step)
             kept["probe"] = [name, step]
+        else:
+            self._left = max(0, self._left - 1)
         return kept
 
     def extras(self, number: int) -> dict[str, Any]:
@@ -164,12 +189,19 @@ class Gradient(AskTell):
         a training seed of its own."""
         if not self._descends:
             return {}
-        beat: float | None = None  # a chain could begin anywhere
-        if number in self._probes:
-            beat = self._chains[self._probes[number][0]].loss
-        elif len(self._starts) >= self._wanted:
-            beat = self._starts[self._wanted - 1][0]
-        return {"_hypergrad_of": self.metrics[0], "_hypergrad_if_below": beat, "_seed": number}
+        if self._results < min(self._startup, self._first):  # the way back is dear, and the best yet to come
+            return {"_seed": number}
+        self._wanting = number if self._wanting is None else self._wanting
+        beat = self._chains[self._probes[number][0]].loss if number in self._probes else self._worst()
+        return {
+            "_hypergrad_of": self.metrics[0],
+            "_hypergrad_if_below": beat if math.isfinite(beat) else None,
+            "_seed": number,
+        }
+
+    def _worst(self) -> float:
+        """What the model must beat to be of use to a chain."""
+        return max((chain.loss for chain in self._chains.values()), default=self._best)
 
     def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
         """A result for the model."""
@@ -183,18 +215,25 @@ class Gradient(AskTell):
         self._results += 1
         signs = self._signs(unit, active, extra)
         loss, probe = losses[0], self._probes.pop(number, None)
+        self._say(number, loss, signs)
         chain = self._chains.get(probe[0]) if probe else None
         if probe is not None and chain is not None:
             self._stepped(probe, chain, unit, loss, signs)
         elif signs is not None:
             self._starts.append((loss, unit, signs))
             self._starts.sort(key=lambda one: one[0])
-        if self._results == self._first and not self._starts and self._descends:
-            logging.getLogger("search_algs").warning(
-                "search gradient: no trial has reported a `hypergrad/<name>` that can be trusted; "
-                "until one does, the model (TPE) searches alone"
-            )
+        self._best = min(self._best, loss)
         self._begin_chains()
+
+    def _say(self, number: int, loss: float, signs: Unit | None) -> None:
+        """Once, that no gradients come: the best result so far was asked for its own and has none."""
+        asked = self._wanting is not None and number >= self._wanting
+        if signs is None and asked and loss < self._best and not self._said:
+            logging.getLogger("search_algs").warning(
+                "search gradient: the best trial has no `hypergrad/<name>` that can be trusted; "
+                "until one has, the model (bayesian) searches alone"
+            )
+        self._said = self._said or signs is not None or (asked and loss < self._best)
 
     def lost(self, number: int) -> None:
         """No result: a probe has failed."""
@@ -216,10 +255,11 @@ class Gradient(AskTell):
         else:
             same = chain.signs * signs
             turns = np.where(same > 0, GROW, np.where(same < 0, TURN, 1.0))
-            steps = chain.steps * turns * max(step or 1.0, 0.5)
-            moved = Chain(unit, loss, signs, np.minimum(1.0, steps), [*self._all])
-            self._chains[name] = moved
-            moved.running = sum(one == name for one, _ in self._probes.values())
+            self._move(name, unit, loss, signs, chain.steps * turns * max(step or 1.0, 0.5))
+
+    def _move(self, name: int, unit: Unit, loss: float, signs: Unit, steps: Unit) -> None:
+        running = sum(one == name for one, _ in self._probes.values())
+        self._chains[name] = Chain(unit, loss, signs, np.minimum(1.0, steps), [*self._all], running)
 
     def _missed(self, name: int, chain: Chain) -> None:
         chain.running -= 1
@@ -227,16 +267,24 @@ class Gradient(AskTell):
             return
         chain.steps = chain.steps * SHRINK
         chain.open = [*self._all]
+        self._left = self._turn
         if chain.steps.max() < SMALLEST:
             del self._chains[name]
 
     def _begin_chains(self) -> None:
-        """Descents from the model's best points, once it knows enough."""
-        while self._results >= self._first and self._starts and len(self._chains) < self._wanted:
-            loss, unit, signs = self._starts.pop(0)
-            steps = np.full(len(unit), self._step)
-            self._chains[self._count] = Chain(unit, loss, signs, steps, [*self._all])
-            self._count += 1
+        """Descents from the model's best points, once it knows enough; one that is behind goes on there."""
+        while self._results >= self._first and self._starts:
+            loss, unit, signs = self._starts[0]
+            if len(self._chains) < self._wanted:
+                self._move(self._count, unit, loss, signs, np.full(len(unit), self._step))
+                self._count += 1
+            elif loss < self._worst():
+                name = max(self._chains, key=lambda one: self._chains[one].loss)
+                steps = np.maximum(self._chains[name].steps, ANEW * self._step)
+                self._move(name, unit, loss, signs, steps)
+            else:
+                return
+            self._starts.pop(0)
 
     def _signs(self, unit: Unit, active: Active, extra: dict[str, float]) -> Unit | None:
         """Which way is up in the unit cube, -1, 0 or 1 for each coordinate; None if unknown."""

@@ -16,10 +16,9 @@ untrusted derivatives.
 
 The first probe with a smaller loss becomes the chain's point, as does any better point of the model's; if no
 probe has, h shrinks to its quarter; a chain whose h is tiny ends, and another begins at the model's next
-point. Of g only the signs are used: its
-length is astronomic beyond the edge of chaos, and its coordinates differ by decades, so that along g itself
-most would stand still. As in Rprop (Riedmiller & Braun 1993) a coordinate's h grows while its sign stays the
-same from point to point, and is halved when it turns.
+point. Of g only the signs are used: its length is astronomic beyond the edge of chaos, and its coordinates
+differ by decades, so that along g itself most would stand still. As in Rprop (Riedmiller & Braun 1993) a
+coordinate's h grows while its sign stays the same from point to point, and is halved when it turns.
 
 A trial is told in `_hypergrad_of` which metric to differentiate, and in `_hypergrad_if_below` which loss it
 must beat for its gradient to be of use (None: any); a trainable that obeys spares itself the backward sweep
@@ -146,7 +145,7 @@ class Gradient(AskTell):
 
     def ask(self, number: int, rng: np.random.Generator) -> Unit:
         """The next probe of the chain that has fewest under way, or what the model suggests."""
-        waiting = [name for name, chain in self._chains.items() if chain.open and not self._left]
+        waiting = [] if self._left else [name for name, chain in self._chains.items() if chain.open]
         if not waiting:
             self._asked = None
             return self._model.ask(number, rng)
@@ -171,6 +170,8 @@ class Gradient(AskTell):
         else:
             probe, known = memo.get("probe"), memo.get("model", {})
         self._asked = None
+        if self._asks and self._wanting is None:
+            self._wanting = number
         kept: dict[str, Any] = {"model": self._model.issued(number, unit, active, known)}
         if probe is not None and probe[0] in self._chains:
             name, step = probe
@@ -189,15 +190,19 @@ class Gradient(AskTell):
         a training seed of its own."""
         if not self._descends:
             return {}
-        if self._results < min(self._startup, self._first):  # the way back is dear, and the best yet to come
+        if not self._asks:
             return {"_seed": number}
-        self._wanting = number if self._wanting is None else self._wanting
         beat = self._chains[self._probes[number][0]].loss if number in self._probes else self._worst()
         return {
             "_hypergrad_of": self.metrics[0],
             "_hypergrad_if_below": beat if math.isfinite(beat) else None,
             "_seed": number,
         }
+
+    @property
+    def _asks(self) -> bool:
+        """Whether trials are asked for gradients: not at the start, when better ones are to be expected."""
+        return self._descends and self._results >= min(self._startup, self._first)
 
     def _worst(self) -> float:
         """What the model must beat to be of use to a chain."""
@@ -227,13 +232,15 @@ class Gradient(AskTell):
 
     def _say(self, number: int, loss: float, signs: Unit | None) -> None:
         """Once, that no gradients come: the best result so far was asked for its own and has none."""
-        asked = self._wanting is not None and number >= self._wanting
-        if signs is None and asked and loss < self._best and not self._said:
+        asked = self._wanting is not None and number >= self._wanting and loss < self._best
+        if self._said or (signs is None and not asked):
+            return
+        self._said = True
+        if signs is None:
             logging.getLogger("search_algs").warning(
                 "search gradient: the best trial has no `hypergrad/<name>` that can be trusted; "
                 "until one has, the model (bayesian) searches alone"
             )
-        self._said = self._said or signs is not None or (asked and loss < self._best)
 
     def lost(self, number: int) -> None:
         """No result: a probe has failed."""

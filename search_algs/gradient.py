@@ -2,11 +2,11 @@
 
 A trial may report `hypergrad/<name>`: the derivative of what is minimised with respect to a hyperparameter,
 through its whole training (for example by `trainables.hypergrad`; Maclaurin et al. 2015, Franceschi et al.
-2017). A model (`bayesian`) searches first. Then a chain descends from its best point, by a line search whose
-steps are tried by whoever is free, all at once. After a round of steps without success the model has its
-turn, and the chain goes on from what it finds: where noise hides what a step brings, a model of all results
-sees more. What no gradient is known of stays with the model, but for one probe in six: choices, integers, and
-untrusted derivatives.
+2017). A model (`bayesian`) searches first. Then its best point is tried again, now with its gradient, and a
+chain descends from there, by a line search whose steps are tried by whoever is free, all at once. After a
+round of steps without success the model has its turn, and the chain goes on from what it finds: where noise
+hides what a step brings, a model of all results sees more. What no gradient is known of stays with the model,
+but for one probe in six: choices, integers, and untrusted derivatives.
 
     x, f, g    a chain's point in the unit cube, its loss, its gradient there (dimensions without one: 0)
     h          its steps: how far each coordinate moves
@@ -22,8 +22,9 @@ coordinate's h grows while its sign stays the same from point to point, and is h
 
 A trial is told in `_hypergrad_of` which metric to differentiate, and in `_hypergrad_if_below` which loss it
 must beat for its gradient to be of use (None: any); a trainable that obeys spares itself the backward sweep
-where a probe fails. `_seed` is a training seed of its own, so that a descent cannot fit the luck of one.
-`hypergrad/_trusted` 0 marks a gradient as unreliable.
+where a probe fails. Before the first descent nothing is asked for: better points are still to come, and each
+gradient would be paid for in vain. `_seed` is a training seed of its own, so that a descent cannot fit the
+luck of one. `hypergrad/_trusted` 0 marks a gradient as unreliable.
 
 It pays with dozens of continuous hyperparameters that each matter (schedules, values per layer or group);
 with fewer than `least` a model alone is better, TPE, and searches alone. A trial without `hypergrad/` values
@@ -34,6 +35,7 @@ from __future__ import annotations
 
 import logging
 import math
+from bisect import insort
 from dataclasses import dataclass
 from typing import Any, ClassVar, Unpack
 
@@ -63,6 +65,7 @@ class Chain:
 
     x: Unit
     loss: float
+    """Infinite at a point of the model's that is being tried again for its gradient."""
     signs: Unit
     """Of the gradient: -1, 0 or 1."""
     steps: Unit
@@ -76,12 +79,15 @@ class Gradient(AskTell):
     """Bayesian search first, then gradient descents from its best points, and the two in turn.
 
     Args:
-        model_trials: results before the first descent.
-        model_turn: suggestions of the model after each round of a descent that brought nothing.
+        model_trials: results before the first descent. None: 24, but 12 with more dimensions than 24: a model
+            that has seen fewer results than there are dimensions knows little.
+        model_turn: suggestions of the model after each round of a descent that brought nothing, once it has
+            seen more results than there are dimensions.
         chains: descents at once; one has work for six workers.
         step: how far each coordinate moves at first, in the unit cube, in (0, 1].
         least: fewest parameters with a derivative that it descends on.
-        n_startup_trials: results before the model is used.
+        n_startup_trials: results before the model is used. None: 20, at most `model_trials`; TPE's own number
+            where that is the model.
 
     Raises:
         ValueError: for a value outside its range.
@@ -92,12 +98,12 @@ class Gradient(AskTell):
     def __init__(
         self,
         *,
-        model_trials: int = 24,
+        model_trials: int | None = None,
         model_turn: int = 20,
         chains: int = 1,
         step: float = 0.1,
         least: int = 6,
-        n_startup_trials: int = 10,
+        n_startup_trials: int | None = None,
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
@@ -108,11 +114,11 @@ class Gradient(AskTell):
             ("least", least, 1),
             ("n_startup_trials", n_startup_trials, 1),
         ):
-            if value < lowest:
+            if value is not None and value < lowest:
                 raise ValueError(f"{name} is {value!r}; it must be at least {lowest}")
         if not 0 < step <= 1:
             raise ValueError(f"step is {step!r}; it must lie in (0, 1]")
-        self._first, self._turn, self._wanted, self._step = model_trials, model_turn, chains, step
+        self._model_trials, self._turn, self._wanted, self._step = model_trials, model_turn, chains, step
         self._least, self._startup = least, n_startup_trials
 
     def start(self) -> None:
@@ -122,24 +128,28 @@ class Gradient(AskTell):
         if not self._smooth.all():
             self._all.insert(len(PROBES) // 2, SWITCH)  # not last: a fast descent would never come to it
         self._descends = int(self._smooth.sum()) >= self._least
+        self._first = self._model_trials or (12 if len(self.space) > 24 else 24)
         self._model = self._new_model()
         self._chains: dict[int, Chain] = {}
         self._count = 0
         self._probes: dict[int, tuple[int, float]] = {}  # suggestion -> chain, probe
-        self._starts: list[tuple[float, Unit, Unit]] = []  # of the model's: loss, point, signs
+        self._starts: list[tuple[float, Unit, Unit | None]] = []  # of the model's: loss, point, signs
         self._results = 0
-        self._best = math.inf
         self._left = 0  # of the model's turn
-        self._wanting: int | None = None  # the first suggestion that asked for a gradient
         self._said = False
         self._asked: tuple[int, float] | None = None
 
     def _new_model(self) -> Bayesian | Tpe:
-        kind: type[Bayesian | Tpe] = Bayesian if self._descends else Tpe
-        model = kind(
-            space=self.space, metric=list(self.metrics), mode=["min"] * len(self.metrics), seed=self.seed,
-            n_startup_trials=self._startup,
-        )  # fmt: skip
+        modes = ["min"] * len(self.metrics)
+        given: dict[str, Any] = {"metric": list(self.metrics), "mode": modes}
+        given |= {"space": self.space, "seed": self.seed}
+        model: Bayesian | Tpe
+        if self._descends:
+            model = Bayesian(n_startup_trials=self._startup or min(20, self._first), **given)
+        elif self._startup is not None:
+            model = Tpe(n_startup_trials=self._startup, **given)
+        else:
+            model = Tpe(**given)
         model.start()
         return model
 
@@ -170,8 +180,6 @@ class Gradient(AskTell):
         else:
             probe, known = memo.get("probe"), memo.get("model", {})
         self._asked = None
-        if self._asks and self._wanting is None:
-            self._wanting = number
         kept: dict[str, Any] = {"model": self._model.issued(number, unit, active, known)}
         if probe is not None and probe[0] in self._chains:
             name, step = probe
@@ -190,27 +198,28 @@ class Gradient(AskTell):
         a training seed of its own."""
         if not self._descends:
             return {}
-        if not self._asks:
-            return {"_seed": number}
         beat = self._chains[self._probes[number][0]].loss if number in self._probes else self._worst()
+        if beat == -math.inf:
+            return {"_seed": number}
         return {
             "_hypergrad_of": self.metrics[0],
             "_hypergrad_if_below": beat if math.isfinite(beat) else None,
             "_seed": number,
         }
 
-    @property
-    def _asks(self) -> bool:
-        """Whether trials are asked for gradients: not at the start, when better ones are to be expected."""
-        return self._descends and self._results >= min(self._startup, self._first)
-
     def _worst(self) -> float:
-        """What the model must beat to be of use to a chain."""
-        return max((chain.loss for chain in self._chains.values()), default=self._best)
+        """What the model must beat to be of use to a chain; without one nothing can be."""
+        return max((one.loss for one in self._chains.values() if math.isfinite(one.loss)), default=-math.inf)
 
     def learned(self, unit: Unit, active: Active, losses: tuple[float, ...]) -> bool:
-        """A result for the model."""
-        return self._model.learned(unit, active, losses)
+        """A result for the model, and a point to descend from."""
+        if not self._model.learned(unit, active, losses):
+            return False
+        if self._descends:
+            self._results += 1
+            self._keep(losses[0], unit, None)
+            self._begin_chains()
+        return True
 
     def tell(
         self, number: int, unit: Unit, active: Active, losses: tuple[float, ...], extra: dict[str, float]
@@ -219,28 +228,27 @@ class Gradient(AskTell):
         self._model.tell(number, unit, active, losses, {})
         self._results += 1
         signs = self._signs(unit, active, extra)
+        self._said |= signs is not None
         loss, probe = losses[0], self._probes.pop(number, None)
-        self._say(number, loss, signs)
         chain = self._chains.get(probe[0]) if probe else None
         if probe is not None and chain is not None:
+            if not self._said:
+                self._say()
+                self._descends = bool(extra)
             self._stepped(probe, chain, unit, loss, signs)
-        elif signs is not None:
-            self._starts.append((loss, unit, signs))
-            self._starts.sort(key=lambda one: one[0])
-        self._best = min(self._best, loss)
+        elif signs is not None and loss < self._worst():
+            self._goes_on(unit, loss, signs)
+        elif self._descends:
+            self._keep(loss, unit, signs)
         self._begin_chains()
 
-    def _say(self, number: int, loss: float, signs: Unit | None) -> None:
-        """Once, that no gradients come: the best result so far was asked for its own and has none."""
-        asked = self._wanting is not None and number >= self._wanting and loss < self._best
-        if self._said or (signs is None and not asked):
-            return
+    def _say(self) -> None:
+        """Once: a point was run again for its gradient, and none has come so far."""
         self._said = True
-        if signs is None:
-            logging.getLogger("search_algs").warning(
-                "search gradient: the best trial has no `hypergrad/<name>` that can be trusted; "
-                "until one has, the model (bayesian) searches alone"
-            )
+        logging.getLogger("search_algs").warning(
+            "search gradient: the best trial, run again for its gradient, gave no `hypergrad/<name>` that "
+            "can be trusted; until one does, the model (bayesian) searches alone"
+        )
 
     def lost(self, number: int) -> None:
         """No result: a probe has failed."""
@@ -258,7 +266,7 @@ class Gradient(AskTell):
         if loss >= chain.loss:
             self._missed(name, chain)
         elif signs is None:  # better, but there is no way on from here
-            del self._chains[name]
+            self._end(name)
         else:
             same = chain.signs * signs
             turns = np.where(same > 0, GROW, np.where(same < 0, TURN, 1.0))
@@ -274,24 +282,36 @@ class Gradient(AskTell):
             return
         chain.steps = chain.steps * SHRINK
         chain.open = [*self._all]
+        self._left = self._turn if self._results > len(self.space) else 0
+        if chain.steps.max() < SMALLEST or not math.isfinite(chain.loss):
+            self._end(name)
+
+    def _end(self, name: int) -> None:
+        """The model has its turn before another begins."""
+        del self._chains[name]
         self._left = self._turn
-        if chain.steps.max() < SMALLEST:
-            del self._chains[name]
+
+    def _goes_on(self, unit: Unit, loss: float, signs: Unit) -> None:
+        """The chain that is most behind leaves for a point of the model's."""
+        name = next(name for name, chain in self._chains.items() if chain.loss == self._worst())
+        steps = np.maximum(self._chains[name].steps, ANEW * self._step)
+        self._move(name, unit, loss, signs, steps)
+
+    def _keep(self, loss: float, unit: Unit, signs: Unit | None) -> None:
+        insort(self._starts, (loss, unit, signs), key=lambda one: one[0])
 
     def _begin_chains(self) -> None:
-        """Descents from the model's best points, once it knows enough; one that is behind goes on there."""
-        while self._results >= self._first and self._starts:
-            loss, unit, signs = self._starts[0]
-            if len(self._chains) < self._wanted:
-                self._move(self._count, unit, loss, signs, np.full(len(unit), self._step))
-                self._count += 1
-            elif loss < self._worst():
-                name = max(self._chains, key=lambda one: self._chains[one].loss)
-                steps = np.maximum(self._chains[name].steps, ANEW * self._step)
-                self._move(name, unit, loss, signs, steps)
-            else:
-                return
-            self._starts.pop(0)
+        """Descents from the model's best points, once it knows enough and its turn is over."""
+        if self._results < self._first or self._left:
+            return
+        while self._starts and len(self._chains) < self._wanted:
+            loss, unit, signs = self._starts.pop(0)
+            steps = np.full(len(unit), self._step)
+            if signs is not None:
+                self._move(self._count, unit, loss, signs, steps)
+            else:  # its only probe is the point itself
+                self._chains[self._count] = Chain(unit, math.inf, np.zeros(len(unit)), steps, [1.0])
+            self._count += 1
 
     def _signs(self, unit: Unit, active: Active, extra: dict[str, float]) -> Unit | None:
         """Which way is up in the unit cube, -1, 0 or 1 for each coordinate; None if unknown."""

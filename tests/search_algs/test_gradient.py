@@ -55,18 +55,74 @@ def test_with_twenty_smooth_parameters_it_gets_far_below_its_model_in_the_same_n
         assert spared > 20  # backward sweeps that nobody paid for
 
 
-def test_without_gradients_it_is_its_model_and_says_so_once(caplog):
-    ours, _ = search(make(seed=1), 40, gradients=False)
-    model, _ = search(make("bayesian", seed=1, n_startup_trials=10), 40)
-    assert ours == model
+def test_without_gradients_it_is_its_model_but_for_one_trial_run_again_and_says_so_once(caplog):
+    one, model = make(seed=1), make("bayesian", seed=1, n_startup_trials=20)
+    best, ours = (math.inf, {}), []
+    for i in range(40):
+        config = one.suggest(f"{i}")
+        plain = {name: value for name, value in config.items() if not name.startswith("_")}
+        loss, _ = valley(config)
+        ours.append(plain)
+        if "_hypergrad_of" in config:
+            assert i == 24
+            assert plain == best[1]
+            assert config["_hypergrad_if_below"] is None
+            model.recall(f"{i}", plain)
+        else:
+            assert plain == model.suggest(f"{i}")
+        best = min(best, (loss, plain), key=lambda pair: pair[0])
+        one.conclude(f"{i}", {"loss": loss})
+        model.conclude(f"{i}", {"loss": loss})
+    assert len(ours) == 40
+    assert ours.count(ours[24]) == 2
     assert [r.message for r in caplog.records] == [
-        "search gradient: the best trial has no `hypergrad/<name>` that can be trusted; "
-        "until one has, the model (bayesian) searches alone"
+        "search gradient: the best trial, run again for its gradient, gave no `hypergrad/<name>` that can be "
+        "trusted; until one does, the model (bayesian) searches alone"
     ]
 
 
+def test_a_descent_begins_by_running_the_best_trial_again_and_counts_from_what_that_gives():
+    one = Gradient(space={"x": tune.uniform(0, 1)}, seed=2, **ONE | {"model_trials": 3})
+    before = [one.suggest(f"{i}") for i in range(3)]
+    assert all("_hypergrad_of" not in config for config in before)
+    for i, loss in enumerate((0.4, 0.2, 0.3)):
+        one.conclude(f"{i}", {"loss": loss})
+    again = one.suggest("again")
+    assert again["x"] == before[1]["x"]
+    assert again["_seed"] != before[1]["_seed"]
+    assert again["_hypergrad_of"] == "loss"
+    assert again["_hypergrad_if_below"] is None
+    assert "_hypergrad_of" not in one.suggest("beside")  # the model's: what it must beat is not known yet
+    one.conclude("again", {"loss": 0.25, "hypergrad/x": 1.0})  # its luck of before is gone
+    probe = one.suggest("probe")
+    assert probe["x"] == pytest.approx(max(0.0, again["x"] - 0.1), abs=1e-9)
+    assert probe["_hypergrad_if_below"] == 0.25
+
+
+def test_results_of_an_earlier_search_are_points_to_descend_from():
+    one = Gradient(space={"x": tune.uniform(0, 1)}, seed=2, **ONE | {"model_trials": 2})
+    for x, loss in ((0.7, 0.1), (0.3, 0.2)):
+        one.learn({"x": x}, {"loss": loss})
+    first = one.suggest("first")
+    assert first["x"] == pytest.approx(0.7)
+    assert first["_hypergrad_of"] == "loss"
+
+
+def test_a_model_that_has_seen_fewer_results_than_there_are_dimensions_gets_no_turn():
+    space = {f"x{i}": tune.uniform(0, 1) for i in range(30)}
+    one = Gradient(space=space, seed=1, **ONE | {"model_turn": 10})
+    one.suggest("start")
+    one.conclude("start", {"loss": 1.0} | {f"hypergrad/{name}": 1.0 for name in space})
+    for i in range(len(PROBES)):
+        one.suggest(f"{i}")
+    for i in range(len(PROBES)):
+        one.conclude(f"{i}", {"loss": 2.0})
+    one.suggest("next")
+    assert "probe" in one.memo("next")
+
+
 ONE = {"metric": "loss", "mode": "min", "model_trials": 1, "model_turn": 0, "step": 0.1, "least": 1}
-"""Settings of a searcher whose first result begins a chain."""
+"""Settings of a searcher whose first result begins a chain, without running it again if it has a gradient."""
 
 
 def line(**settings):
@@ -161,18 +217,19 @@ def test_a_chain_at_the_edge_of_a_constraint_shrinks_and_ends_and_a_replay_agree
     assert not one._chains
 
 
-def test_a_gradient_that_is_untrusted_or_not_finite_begins_no_chain():
+def test_a_gradient_that_is_untrusted_or_not_finite_is_nothing_to_descend_by():
     for values in (
         {"hypergrad/x": 1.0, "hypergrad/_trusted": 0},
         {"hypergrad/x": math.nan},
         {"hypergrad/y": 1.0},
     ):
-        one = Gradient(space={"x": tune.uniform(0, 1)}, **ONE | {"model_trials": 2})
-        for i in range(2):
-            one.suggest(f"{i}")
-            one.conclude(f"{i}", {"loss": 1.0} | values)
-        one.suggest("next")
-        assert "probe" not in one.memo("next")
+        one = Gradient(space={"x": tune.uniform(0, 1)}, seed=1, **ONE | {"model_trials": 2, "model_turn": 3})
+        configs = []
+        for i in range(10):
+            configs.append(one.suggest(f"{i}"))
+            one.conclude(f"{i}", {"loss": configs[-1]["x"]} | values)
+        again = [i for i, config in enumerate(configs) if "_hypergrad_of" in config]
+        assert again == [2, 6]  # each followed by a turn of the model
 
 
 def test_a_lost_probe_has_failed_and_frees_its_chain():

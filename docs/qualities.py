@@ -19,11 +19,26 @@ DENOISER = {
     "optimizer": "adamw", "lr": 4e-3, "batch_size": 64, "epochs": 60, "ema_decay": 0.995, "warmup_steps": 50,
     "report_every": 1217, "samples": 500,
 }  # fmt: skip
+FLOW = {
+    "optimizer": "adamw", "lr": 2e-3, "batch_size": 64, "epochs": 60, "ema_decay": 0.995, "width": 128,
+    "report_every": 1217, "samples": 500,
+}  # fmt: skip
+COUPLINGS = FLOW | {"layers": 6, "dropout": 0.2}
+BITS = ("test_bits_per_dim", "fcd")
+CODES = {
+    "halvings": 1, "width": 32, "restart": 0.3, "decay": 0.95, "optimizer": "adamw", "lr": 4e-3,
+    "batch_size": 64, "epochs": 40, "schedule": "wsd", "report_every": 811,
+}  # fmt: skip
+CODED = ("test_psnr", "test_perplexity", "mean_image_psnr")
 DRAWN, SAMPLER = ("fcd", "consistency"), "trainables.sampler:Sampler"
 ROWS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "ddpm": ("ddpm", DENOISER | {"steps": 50, "eta": 1.0}, ("fcd",)),
     "sde vp": ("sde", DENOISER | {"path": "vp", "steps": 30}, ("fcd", "test_bits_per_dim")),
     "sde cosine": ("sde", DENOISER | {"path": "cosine", "steps": 30}, ("fcd", "test_bits_per_dim")),
+    "nice": ("nice", COUPLINGS, BITS),
+    "realnvp": ("realnvp", COUPLINGS | {"lr": 1e-3}, BITS),
+    "spline flow": ("spline_flow", FLOW | {"layers": 3, "weight_decay": 0.1, "epochs": 30}, BITS),
+    "flow matching": ("flow_matching", DENOISER | {"steps": 30}, BITS),
     "200 steps": (SAMPLER, {"steps": 200}, DRAWN),
     "200 steps, eta 1": (SAMPLER, {"steps": 200, "eta": 1.0}, DRAWN),
     "50 steps": (SAMPLER, {"steps": 50}, DRAWN),
@@ -37,6 +52,12 @@ ROWS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "scale 1": (SAMPLER, {"steps": 50, "guidance": -1.0, "scale": 1.0}, DRAWN),
     "scale 3": (SAMPLER, {"steps": 50, "guidance": -1.0, "scale": 3.0}, DRAWN),
     "scale 10": (SAMPLER, {"steps": 50, "guidance": -1.0, "scale": 10.0}, DRAWN),
+    "latent diffusion": (
+        "latent_diffusion",
+        DENOISER | {"epochs": 40, "report_every": 811, "steps": 20},
+        ("fcd", "fcd_autoencoder", "fcd_floor", "consistency", "tones"),
+    ),
+    "vqvae": ("vqvae", CODES, CODED),
 }
 """By name: trainable, config, and what of the last report."""
 

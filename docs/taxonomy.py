@@ -70,6 +70,23 @@ ROWS: dict[str, dict[str, tuple[str, ...]]] = {
         "channels of the levels": ("multipliers", "blocks"),
         "attention": ("attention",),
     },
+    "Flows": {
+        "invertible layers": ("layers",),
+        "what says their amounts": ("net",),
+        "noise": ("prior",),
+        "pieces of a spline": ("bins",),
+        "by halves": ("coupling",),
+    },
+    "Codes and latents": {
+        "halvings of the side": ("halvings",),
+        "codebook": ("codes", "dim"),
+        "how codes follow": ("codebook", "decay"),
+        "hold on the encoder": ("beta",),
+        "codes not used": ("restart",),
+        "latents": ("latent_channels",),
+        "hold on the latents": ("kl",),
+        "what is told, kept back": ("condition", "word_drop"),
+    },
 }
 """The taxonomy: group -> row -> names under which trainables declare it."""
 PAGE = Path(__file__).parent / "hyperparameters.md"

@@ -32,10 +32,15 @@ DESCENTS = {
 }
 
 FEW = {"samples": 100, "steps": 2}
-TINY = {"ddpm": FEW, "sde": FEW, "flow_matching": FEW, "latent_diffusion": FEW}
-"""Images drawn at a report."""
-GENERATIVE = {"ddpm", "language", "latent_diffusion", "nice", "vqvae"}
-SIBLINGS = {"sde", "flow_matching", "noisy_classifier", "autoencoder", "realnvp", "spline_flow"}
+TINY = {
+    "ddpm": FEW, "sde": FEW, "flow_matching": FEW, "latent_diffusion": FEW,
+    "vqvae": {"width": 16, "halvings": 1, "codes": 64},
+}  # fmt: skip
+"""Images drawn at a report; a small network."""
+GENERATIVE = {"ddpm", "language", "nice", "vqvae"}
+SIBLINGS = {
+    "sde", "flow_matching", "noisy_classifier", "autoencoder", "latent_diffusion", "realnvp", "spline_flow",
+}  # fmt: skip
 """Made of what one of those is made of."""
 ALWAYS = {"adamw, accumulated", "momentum, clipped, averaged, uneven"}
 

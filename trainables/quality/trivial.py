@@ -1,4 +1,5 @@
-"""What models without learning reach in bits per dimension: the gates that a flow has to pass.
+"""What models without learning reach: the gates that a flow (bits per dimension) or an autoencoder (decibels)
+has to pass.
 
 Fitted to the training images and measured on others. A density is of images dequantised by uniform noise
 of one grey level (Theis et al. 2016, arXiv:1511.01844), so that it bounds the bits of the grey levels
@@ -16,6 +17,8 @@ from torch import Tensor
 from trainables.denoising.datasets import SHAPES, splits
 from trainables.quality.features import pixels
 
+CHUNK = 4096
+
 
 def uniform(levels: int) -> float:
     """All grey levels alike."""
@@ -31,11 +34,13 @@ def gaussian(train: Tensor, others: Tensor, bin_width: float) -> float:
     Args:
         train, others: shapes (n, d) and (m, d).
     """
-    train, others = train.double(), others.double()
     d, spread = train.shape[1], bin_width**2 / 12
-    covariance = torch.cov(train.T) + spread * torch.eye(d, dtype=torch.float64)
+    mean = train.mean(0, dtype=torch.float64)
+    covariance = spread * torch.eye(d, dtype=torch.float64)
+    for rows in torch.split(train, CHUNK):  # all at once in double precision would take a GiB of CIFAR-10
+        covariance.addmm_((rows - mean).T, rows - mean, alpha=1 / (len(train) - 1))
     factor = torch.linalg.cholesky(covariance)
-    white = torch.linalg.solve_triangular(factor, (others - train.mean(0)).T, upper=False)
+    white = torch.linalg.solve_triangular(factor, (others - mean).T, upper=False)
     squared = white.square().sum(0).mean() + spread * torch.cholesky_inverse(factor).trace()
     nats = 0.5 * squared + factor.diagonal().log().sum() + d / 2 * math.log(2 * math.pi)
     return float(nats) / (d * math.log(2)) - math.log2(bin_width)
@@ -52,6 +57,14 @@ def histogram(train: Tensor, others: Tensor, levels: int) -> float:
         count = torch.bincount(own, minlength=levels).double() + 1
         bits -= float((count / count.sum()).log2()[new].mean())
     return bits / train.shape[1]
+
+
+@functools.cache
+def mean_image_psnr(dataset: str, data: str | None = None) -> float:
+    """Decibels of the training images' mean as the answer to every test image; pixels from -1 to 1."""
+    train, _, test = (pixels(split)[0] for split in splits(dataset, data))
+    error = (test - train.mean(0)).square().flatten(1).mean(1)
+    return float((10 * torch.log10(4 / error)).mean())
 
 
 @functools.cache

@@ -1,9 +1,11 @@
-"""Bits per dimension of models without learning, against what they must be on data made for it."""
+"""What models without learning reach, against what it must be."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from trainables.quality import trivial
 
@@ -40,3 +42,14 @@ def test_of_digits_the_gates_are_in_the_order_uniform_gaussian_histogram():
     assert found["uniform"] == pytest.approx(4.0875, abs=1e-4)
     assert found["gaussian"] == pytest.approx(2.934, abs=0.002)
     assert found["histogram"] == pytest.approx(2.429, abs=0.002)
+
+
+def test_the_mean_image_is_as_good_as_scikit_learns_pixels_say():
+    """Pixels there are from 0 to 16, whose peak is 16: 20 log10(16 / rms error) of each of the 250 images."""
+    pixels = load_digits().data
+    order = np.random.default_rng(8).permutation(len(pixels))
+    train, test = pixels[order[:1297]], pixels[order[1547:]]
+    rms = np.sqrt(((test - train.mean(0)) ** 2).mean(1))
+    found = trivial.mean_image_psnr("digits")
+    assert found == pytest.approx(np.mean(20 * np.log10(16 / rms)), abs=1e-4)
+    assert found == pytest.approx(11.41, abs=0.01)

@@ -1,0 +1,36 @@
+"""Flow matching on digits: what the network predicts, how the flow is followed, how fast to learn.
+
+    starling run sweeps/recipes/flow_matching.py
+
+`fcd` as in ddpm.py, of 250 images, where as many real ones reach 2.4. A trial that trains to its end reports
+`test_bits_per_dim` by the flow's ODE, and the gates beside it: 4.09 (all grey levels alike), 2.93 (one
+Gaussian), 2.43 (a histogram of each pixel).
+
+Cost: 2 min 46 s on 2 CPU cores (measured, one run, 2026-11-27). The best of 6 trials came to an `fcd` of 6.4.
+"""
+
+from ray import tune
+
+from sweeps import Sweep
+
+sweep = Sweep(
+    trainable="flow_matching",
+    space={
+        "prediction": tune.choice(["flow", "v", "x0"]),
+        "sampler": tune.choice(["heun", "ddim"]),
+        "lr": tune.loguniform(1e-3, 1e-2),
+    },
+    metric="fcd",
+    mode="min",
+    search="tpe",
+    scheduler="asha:grace_period=1,reduction_factor=3",
+    trials=6,
+    max_iterations=3,
+    fixed={
+        "dataset": "digits", "optimizer": "adamw", "batch_size": 64, "ema_decay": 0.99, "warmup_steps": 50,
+        "epochs": 22, "report_every": 150, "samples": 250, "steps": 15, "likelihood_steps": 20,
+    },
+)  # fmt: skip
+
+if __name__ == "__main__":
+    sweep.main()

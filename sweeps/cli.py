@@ -2,7 +2,7 @@
 
     starling run FILE ...      starling ls STORAGE       starling export PATH --to csv
     starling check FILE        starling status PATH      starling data cifar10 --from ARCHIVE
-    starling resume PATH       starling best PATH
+    starling resume PATH       starling best PATH          starling lr-range FILE
 
 Exit codes: 0 finished; 1 finished but no trial succeeded, or stopped by failures; 2 bad input, nothing was
 started; 130 Ctrl-C. Errors go to the standard error, a sentence each.
@@ -93,6 +93,19 @@ def _parser() -> argparse.ArgumentParser:
     _sweep_options(check)
     check.add_argument("--json", action="store_true", help="the plan as JSON")
 
+    about = "try learning rates from small to large on one trial, and propose a range to search"
+    lr_range = command("lr-range", _lr_range, about)
+    lr_range.add_argument("file", metavar="FILE")
+    add = lr_range.add_argument
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="else the middle of its range")
+    add("--data", metavar="DIR", help="short for --set data=DIR")
+    add("--from", dest="low", type=float, default=1e-6, metavar="LR", help="smallest (default 1e-6)")
+    add("--to", dest="high", type=float, default=10.0, metavar="LR", help="largest (default 10)")
+    add("--steps", type=int, default=100, metavar="N", help="optimiser steps (default 100)")
+    add("--gpus-per-rank", type=float, metavar="G", help="1: on a GPU")
+    add("--quiet", action="store_true", default=None, help="no progress")
+    add("--json", action="store_true", help="the curve as JSON")
+
     resume = command("resume", _resume, "continue a sweep after any crash, or add trials to a finished one")
     resume.add_argument("path", metavar="PATH", help="the sweep's folder")
     resume.add_argument("--extend", type=int, default=0, metavar="N", help="add N trials")
@@ -172,6 +185,15 @@ def _run(arguments: argparse.Namespace, sweep: "Sweep | None" = None) -> int:
     from sweeps.run import start
 
     return _print_outcome(start(sweep), arguments.json)
+
+
+def _lr_range(arguments: argparse.Namespace) -> int:
+    from sweeps import lr_range
+
+    sweep = _overridden(arguments, None)
+    found = lr_range.measure(sweep, low=arguments.low, high=arguments.high, steps=arguments.steps)
+    print(lr_range.to_json(found) if arguments.json else lr_range.text(found))
+    return 0 if found.proposed else 1
 
 
 def _resume(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from sweeps.loop import session
 from sweeps.results import Results
 
 GOAL = "method: random\nmetric: {name: loss, goal: smaller}\nparameters: {lr: {min: 0.1, max: 0.001}}\n"
+TREES = "{trainable: adaboost, space: {max_depth: {values: [1, 2]}}, trials: 1}\n"
 ENDS = "method: random\nparameters: {lr: {min: 0.1, max: 0.001}}\n"
 
 
@@ -57,6 +59,11 @@ def never(*_, **__):
         (["run", "RECIPE", "--set", "lr"], ["'lr'", "lr=0.1"]),
         (["run", "RECIPE", "--set", "optimizer=adamm"], ["optimizer", "'adamm'; did you mean 'adam'?"]),
         (["data", "cifar10", "--from", "nosuch.tar.gz"], ["nosuch.tar.gz"]),
+        (["lr-range", "nosuch.py"], ["nosuch.py: does not exist"]),
+        (["lr-range", "RECIPE", "--from", "1", "--to", "0.1"], ["from 1 to 0.1", "0 < low < high"]),
+        (["lr-range", "RECIPE", "--steps", "3"], ["3 steps are too few"]),
+        (["lr-range", "RECIPE", "--set", "lrr=1"], ["'lrr'; did you mean 'lr'?"]),
+        (["lr-range", "trees.yaml"], ["adaboost has no learning rate that could be tried"]),
         ([], ["COMMAND"]),
         (["chek"], ["chek", "check"]),
     ],
@@ -66,6 +73,7 @@ def test_a_wrong_input_is_answered_with_exit_code_2_its_name_and_what_is_allowed
     starling, recipe, outside, monkeypatch, words, named
 ):
     (outside / "goal.yaml").write_text(GOAL)
+    (outside / "trees.yaml").write_text(TREES)
     (outside / "ends.yaml").write_text(ENDS)
     (outside / "noise.yaml").write_bytes(bytes(range(128, 256)))
     before = sorted(outside.rglob("*"))
@@ -184,6 +192,21 @@ def finished(small_ray, bowl_text, tmp_path_factory):
 @pytest.fixture
 def copied(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "s" / "one")
+
+
+def test_lr_range_prints_the_curve_and_a_range_that_ends_where_the_loss_is_lowest(starling, recipe, outside):
+    said = starling("lr-range", recipe, "--steps", "60", "--quiet")
+    assert (said.code, said.err) == (0, "")
+    *_, last = said.out.splitlines()
+    low, high = re.fullmatch(r"search lr from (.+) to (.+): tune\.loguniform\(\1, \2\)", last).groups()
+    assert 0.01 < float(high) < 1  # momentum 0.9 on digits: known to learn at 0.1 and to diverge at 1
+    assert float(low) == pytest.approx(float(high) / 100)
+    (lowest,) = [line for line in said.out.splitlines() if line.endswith("lowest")]
+    assert float(lowest.split()[0]) == pytest.approx(float(high), rel=0.06)
+    curve = json.loads(starling("lr-range", recipe, "--steps", "60", "--json").out)
+    assert curve["best"] == pytest.approx(float(high), rel=0.06)
+    assert len(curve["lr"]) == len(curve["loss"]) <= 60
+    assert not list(outside.iterdir())
 
 
 def test_ls_lists_sweeps_as_a_table_and_as_json(starling, finished):

@@ -116,6 +116,12 @@ class Loop:
             "epoch": round(self.samples / len(self.train), 6),
         }
 
+    def one_step(self) -> float:
+        """One optimiser step; the mean loss over its samples, of all ranks."""
+        sums: dict[str, torch.Tensor] = {}
+        self._step(sums, measure=False)
+        return float(self.ranks.sum(sums["train_loss"].double()))
+
     def _step(self, sums: dict[str, torch.Tensor], measure: bool) -> torch.Tensor:
         """One optimiser step; adds this rank's part of each metric's mean to `sums`."""
         config, ranks = self.task.config, self.ranks

@@ -33,6 +33,11 @@ $(VENV)/.arena: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps syne-tune
 	@touch $@
 
+# Alone: it requires torchvision, which asks for PyTorch's builds for GPUs, and accelerate; a training step needs neither.
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps denoising-diffusion-pytorch einops ema-pytorch
+	@touch $@
+
 sweep: $(VENV)/.run
 	$(BIN)/starling run sweeps/recipes/quickstart.py
 
@@ -51,7 +56,7 @@ bench-search: $(VENV)/.arena
 	for suite in lcbench lcbench-100 asha-4 asha-1 synthetic; do \
 	  $(BIN)/python -m benchmarks.arena $$suite && $(BIN)/python -m benchmarks.arena $$suite --table --write; done
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
 clean:

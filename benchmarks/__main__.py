@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.table import busy, machine
 
 NAMES = (
-    *("trial_start", "training_loop", "data_path", "driver_cost", "scale", "resume", "results_store"),
-    *("boosting", "suggest_cost"),
+    *("trial_start", "training_loop", "unet_step", "data_path", "driver_cost", "scale", "resume"),
+    *("results_store", "boosting", "suggest_cost"),
 )
 README = Path(__file__).with_name("README.md")
 

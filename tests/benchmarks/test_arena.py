@@ -140,6 +140,7 @@ class Trains(tune.Trainable):
         """Never asked for."""
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own, in its threads
 def test_searchers_are_called_as_ray_tune_calls_them(cluster, tmp_path):
     values = [1.0, 3.0, 2.0]

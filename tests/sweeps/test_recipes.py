@@ -20,11 +20,8 @@ FOLDER = Path(cli.__file__).parent / "recipes"
 RECIPES = sorted([*FOLDER.glob("[!_]*.py"), *FOLDER.glob("*.yaml")])
 FOR_CPUS = [path for path in RECIPES if "--gpus-per-rank" not in path.read_text()]
 """Those whose command asks for GPUs are checked and not run."""
-LONG = {
-    *("ddpm", "ddim", "sde", "guidance", "latent_diffusion"),
-    *("flow_matching", "realnvp", "spline_flow", "vqvae"),
-}
-"""Those that train longest, or a network before the first trial."""
+QUICK = {"quickstart.py", "gbdt.py"}
+"""One of gradient descent and one of trees, which run every time; all others are slow tests."""
 NEEDS = {"latent_diffusion_cifar10": "autoencoder"}
 """A checkpoint that a recipe lacks until it is given with `--set`."""
 
@@ -73,7 +70,7 @@ def test_a_recipe_says_what_it_costs_and_its_plan_has_no_obstacle(path, tmp_path
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=[pytest.mark.slow] if path.stem in LONG else []) for path in FOR_CPUS],
+    [pytest.param(path, marks=[] if path.name in QUICK else [pytest.mark.slow]) for path in FOR_CPUS],
     ids=lambda path: path.name,
 )
 def test_two_tiny_trials_of_a_recipe_run_to_their_end(path, outside, starling, small_ray):

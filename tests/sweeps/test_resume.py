@@ -93,6 +93,7 @@ def test_a_sweep_killed_at_any_kind_of_event_decides_as_if_nothing_had_happened(
     same_after_kills(tmp_path, case, [(n, when) for n in spots for when in ("before", "after")])
 
 
+@pytest.mark.slow  # the README's `resume --extend` runs every time
 def test_a_finished_sweep_takes_further_trials(tmp_path):
     drive(tmp_path, "tpe")
     before = decisions(tmp_path, "tpe")

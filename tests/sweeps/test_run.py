@@ -70,6 +70,7 @@ def saving(config):
 # -- one sweep, several ways -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_example_of_the_design_runs_as_written(outside):
     result = Sweep(
         trainable="classify",
@@ -124,6 +125,7 @@ fixed: {epochs: 2, batch_size: 128}
 """
 
 
+@pytest.mark.slow  # the README's commands are these, and run every time
 def test_a_recipe_a_python_file_a_yaml_file_and_python_itself_run_the_same_sweep(outside, starling, command):
     (outside / "digits.py").write_text(DIGITS)
     (outside / "digits.yaml").write_text(DIGITS_YAML)
@@ -171,7 +173,10 @@ def parabola(config):
     [
         ("{trainable: 'mine:Line', space: {lr: {min: 0.1, max: 0.3}}, fixed: {epochs: 2}, ranks: 2, ",
          "val_loss"),
-        ("{trainable: 'mine.py:parabola', space: {x: {min: 0, max: 1}}, metric: loss, mode: min, ", "loss"),
+        pytest.param(
+            "{trainable: 'mine.py:parabola', space: {x: {min: 0, max: 1}}, metric: loss, mode: min, ", "loss",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["task", "function"],
 )  # fmt: skip
@@ -407,7 +412,12 @@ SPACE = {
 
 @pytest.mark.parametrize(
     ("search", "scheduler"),
-    [("random", "fifo"), ("sobol", "fifo"), ("tpe:n_startup_trials=3", "fifo"), ("random", "pbt")],
+    [
+        ("random", "fifo"),
+        pytest.param("sobol", "fifo", marks=pytest.mark.slow),
+        ("tpe:n_startup_trials=3", "fifo"),
+        pytest.param("random", "pbt", marks=pytest.mark.slow),
+    ],
 )
 def test_every_configuration_obeys_conditions_and_constraints(outside, search, scheduler):
     results = Sweep(

@@ -42,6 +42,8 @@ SIBLINGS = {
     "sde", "flow_matching", "noisy_classifier", "autoencoder", "latent_diffusion", "realnvp", "spline_flow",
 }  # fmt: skip
 """Made of what one of those is made of."""
+PAIRS = {"classify", "ddpm", "xgboost"}
+"""Of which two ranks are compared with one at every run: batch statistics, noise by sample, trees."""
 ALWAYS = {"adamw, accumulated", "momentum, clipped, averaged, uneven"}
 
 
@@ -64,25 +66,29 @@ def configs(name):
     return {"defaults": {}, "all at their least": low, "all at their greatest": high}
 
 
-def slow(name, called=None):
+def slow(name, called=None, ranks=1):
     """The mark, where it is one of those that take long."""
     long = name in SIBLINGS or (name in GENERATIVE and called not in (None, *ALWAYS))
-    return [pytest.mark.slow] if long else []
+    return [pytest.mark.slow] if long or (ranks == 2 and name not in PAIRS) else []
 
 
-def over(names, called=None):
-    return pytest.mark.parametrize("name", [pytest.param(name, marks=slow(name, called)) for name in names])
+def over(names, called=None, ranks=1):
+    marked = [pytest.param(name, marks=slow(name, called, ranks)) for name in names]
+    return pytest.mark.parametrize("name", marked)
 
 
-every = over(trainables.names())
+every, every_pair = over(trainables.names()), over(trainables.names(), ranks=2)
 every_descent = over(filter(descends, trainables.names()))
-each_config = pytest.mark.parametrize(
-    ("name", "config"),
-    [
-        pytest.param(name, config, id=f"{name}-{called}", marks=slow(name, called))
-        for name in trainables.names()
-        for called, config in configs(name).items()
-    ],
+each_config, each_config_of_a_pair = (
+    pytest.mark.parametrize(
+        ("name", "config"),
+        [
+            pytest.param(name, config, id=f"{name}-{called}", marks=slow(name, called, ranks))
+            for name in trainables.names()
+            for called, config in configs(name).items()
+        ],
+    )
+    for ranks in (1, 2)
 )
 
 
@@ -139,7 +145,7 @@ def test_a_report_has_every_declared_metric_and_all_are_finite(name, one_rank):
     assert report["done"] is False
 
 
-@each_config
+@each_config_of_a_pair
 def test_two_ranks_compute_what_one_computes(name, config, one_rank, two_ranks):
     config = small(name) | config
     one, two = one_rank(trainables.load(name).task, **config), two_ranks(name, config)
@@ -168,7 +174,7 @@ def test_resuming_is_bit_for_bit_the_same(name, config, precision, one_rank):
     assert_equal(resumed.state_dict(), through.state_dict())
 
 
-@every
+@every_pair
 def test_two_ranks_resume_bit_for_bit_and_one_rank_goes_on_from_their_checkpoint(name, one_rank, two_ranks):
     config = small(name) | list(configs(name).values())[1]
     crew = two_ranks(name, config)

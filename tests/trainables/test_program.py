@@ -359,6 +359,7 @@ def test_ray_tune_runs_stops_and_reuses_scripts(folder):
         assert yaml.safe_load((Path(result.path) / "parameters.yaml").read_text())["steps"] == {"value": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_ray")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_a_killed_trial_actor_takes_its_script_along_and_the_trial_starts_anew(folder):

@@ -171,6 +171,7 @@ OUTSIDE = """
 """
 
 
+@pytest.mark.slow  # sweeps/test_run.py runs a stranger's task every time
 def test_a_strangers_task_and_function_run_from_a_folder_outside_the_repository(tmp_path):
     import runpy
 

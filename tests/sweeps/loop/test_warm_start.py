@@ -103,6 +103,7 @@ def sweep(name, **changes):
     return Sweep(**(fields | changes), name=name, quiet=True)
 
 
+@pytest.mark.slow
 def test_equal_budgets_count_and_others_are_tried_again_best_first(outside):
     first = sweep("first", search="sobol").run()
     same = sweep("same", space={"x": tune.uniform(0, 0.9)}, trials=2, warm_start=[first.path]).run()

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from benchmarks.alternate import cpu_seconds
 from benchmarks.images import parquet
 from benchmarks.table import markdown, spread, verdict
 from trainables.classify import Classification, Classify
@@ -105,13 +106,9 @@ def main() -> None:
                 "by hand": by_hand(config, steps, data, channels_last=False),
                 "by hand, channels_last": by_hand(config, steps, data, channels_last=True),
             }
-            rates: dict[str, list[float]] = {way: [] for way in ways}
-            for repeat in range(given.repeats + 1):
-                for way, advance in ways.items():
-                    cpu = time.process_time()
-                    advance()
-                    if repeat:  # the first one warms
-                        rates[way].append(steps * config["batch_size"] / (time.process_time() - cpu))
+            images = steps * config["batch_size"]
+            took = cpu_seconds(ways, given.repeats)
+            rates = {way: [images / seconds for seconds in found] for way, found in took.items()}
             best = max(list(ways)[1:], key=lambda way: statistics.median(rates[way]))
             ratios = [a / b for a, b in zip(rates["engine"], rates[best], strict=True)]
             step_ms = 1e3 * config["batch_size"] / statistics.median(rates[best])

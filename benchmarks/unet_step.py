@@ -21,7 +21,6 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.alternate import cpu_seconds
 from benchmarks.images import parquet
 from benchmarks.table import markdown, spread, verdict
 from trainables.diffusion import Ddpm, DiscreteDiffusion
@@ -75,26 +75,30 @@ def by_hand(data: Path, precision: str, steps: int) -> Callable[[], None]:
 
 def rival(data: Path, precision: str, steps: int) -> Callable[[], None]:
     """What denoising-diffusion-pytorch does with a batch of images."""
-    for name in ("torchvision", "accelerate"):
-        stub: Any = sys.modules.setdefault(name, ModuleType(name))
-        stub.transforms = stub.utils = stub.Accelerator = None
-    from denoising_diffusion_pytorch.denoising_diffusion_pytorch import GaussianDiffusion, Unet
-
     task = Ddpm(settings(data, precision, steps))
     task.setup()
-    model = GaussianDiffusion(
-        Unet(WIDTH, dim_mults=THEIRS), image_size=32, objective="pred_noise", beta_schedule="cosine"
+    library = theirs()
+    model = library.GaussianDiffusion(
+        library.Unet(WIDTH, dim_mults=THEIRS), image_size=32, objective="pred_noise", beta_schedule="cosine"
     )
     return _loop(model, lambda model, batch: model((batch[0] + 1) / 2), _batches(task), precision, steps)
 
 
+def theirs() -> Any:
+    """The rival's module."""
+    for name in ("torchvision", "accelerate"):
+        stub: Any = sys.modules.setdefault(name, ModuleType(name))
+        stub.transforms = stub.utils = stub.Accelerator = None
+    from denoising_diffusion_pytorch import denoising_diffusion_pytorch
+
+    return denoising_diffusion_pytorch
+
+
 def parameters(data: Path) -> tuple[int, int]:
     """Ours and the rival's."""
-    rival(data, "fp32", 1)
-    from denoising_diffusion_pytorch.denoising_diffusion_pytorch import Unet
-
-    ours, theirs = Ddpm(settings(data, "fp32", 1)).build(), Unet(WIDTH, dim_mults=THEIRS)
-    return sum(p.numel() for p in ours.parameters()), sum(p.numel() for p in theirs.parameters())
+    nets = Ddpm(settings(data, "fp32", 1)).build(), theirs().Unet(WIDTH, dim_mults=THEIRS)
+    ours, rivals = (sum(p.numel() for p in net.parameters()) for net in nets)
+    return ours, rivals
 
 
 def _batches(task: Ddpm) -> list[Any]:
@@ -133,9 +137,9 @@ def main() -> None:
     made = Path(tempfile.mkdtemp(prefix="starling-bench-"))
     try:
         data, what = parquet(made)
-        ours, theirs = parameters(data)
-        print(f"Data: {what}. Parameters: {ours / 1e6:.2f} million, the rival's {theirs / 1e6:.2f}.\n")
-        assert abs(ours / theirs - 1) < 0.05
+        ours, rivals = parameters(data)
+        print(f"Data: {what}. Parameters: {ours / 1e6:.2f} million, the rival's {rivals / 1e6:.2f}.\n")
+        assert abs(ours / rivals - 1) < 0.05
         precisions = ["fp32", *["bf16"] * torch.cpu._is_avx512_bf16_supported()]
         makers = {"engine": engine, "by hand": by_hand, "denoising-diffusion-pytorch": rival}
         ways = {
@@ -143,16 +147,13 @@ def main() -> None:
             for precision in precisions
             for way, make in makers.items()
         }
-        took: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
-        for repeat in range(given.repeats + 1):
-            for way, advance in ways.items():
-                cpu = time.process_time()
-                advance()
-                if repeat:  # the first one warms
-                    took[way].append(1e3 * (time.process_time() - cpu) / given.steps)
+        took = cpu_seconds(ways, given.repeats)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    rows = [[f"{way}, {precision}", spread(found)] for (way, precision), found in took.items()]
+    rows = [
+        [f"{way}, {precision}", spread([1e3 * s / given.steps for s in seconds])]
+        for (way, precision), seconds in took.items()
+    ]
     print(markdown(["way", "CPU ms a step"], rows), end="\n\n")
 
     def ratio(above: tuple[str, str], below: tuple[str, str]) -> float:

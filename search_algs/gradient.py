@@ -81,8 +81,8 @@ class Gradient(AskTell):
     Args:
         model_trials: results before the first descent. None: 24, but 12 with more dimensions than 24: a model
             that has seen fewer results than there are dimensions knows little.
-        model_turn: suggestions of the model after each round of a descent that brought nothing, once it has
-            seen more results than there are dimensions.
+        model_turn: suggestions of the model after a descent has ended; and after each round of one that
+            brought nothing, once it has seen more results than there are dimensions.
         chains: descents at once; one has work for six workers.
         step: how far each coordinate moves at first, in the unit cube, in (0, 1].
         least: fewest parameters with a derivative that it descends on.

@@ -2,7 +2,7 @@
 
     starling run FILE ...      starling ls STORAGE       starling export PATH --to csv
     starling check FILE        starling status PATH      starling data cifar10 --from ARCHIVE
-    starling resume PATH       starling best PATH          starling lr-range FILE
+    starling resume PATH       starling best PATH        starling lr-range FILE
 
 Exit codes: 0 finished; 1 finished but no trial succeeded, or stopped by failures; 2 bad input, nothing was
 started; 130 Ctrl-C. Errors go to the standard error, a sentence each.
@@ -93,12 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     _sweep_options(check)
     check.add_argument("--json", action="store_true", help="the plan as JSON")
 
-    about = "try learning rates from small to large on one trial, and propose a range to search"
+    about = "try learning rates on one trial, the rest in the middle of its ranges, and propose a range"
     lr_range = command("lr-range", _lr_range, about)
     lr_range.add_argument("file", metavar="FILE")
     add = lr_range.add_argument
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="else the middle of its range")
-    add("--data", metavar="DIR", help="short for --set data=DIR")
+    _value_options(lr_range)
     add("--from", dest="low", type=float, default=1e-6, metavar="LR", help="smallest (default 1e-6)")
     add("--to", dest="high", type=float, default=10.0, metavar="LR", help="largest (default 10)")
     add("--steps", type=int, default=100, metavar="N", help="optimiser steps (default 100)")
@@ -162,9 +161,14 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int)
     add("--warm-start", nargs="+", metavar="PATH", help="earlier sweeps that the search learns from")
     add("--wandb", metavar="[ENTITY/]PROJECT", help="log every trial to Weights & Biases")
+    _value_options(parser)
+    add("--address", help="a running Ray cluster, for example auto")
+
+
+def _value_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="fix a value; may be repeated")
     add("--data", metavar="DIR", help="short for --set data=DIR")
-    add("--address", help="a running Ray cluster, for example auto")
 
 
 def _overridden(arguments: argparse.Namespace, sweep: "Sweep | None", **more: Any) -> "Sweep":

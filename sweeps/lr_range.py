@@ -6,7 +6,6 @@ Searched parameters stand in the middle of their ranges, unless they are fixed w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,12 +50,10 @@ def measure(sweep: Sweep, *, low: float = 1e-6, high: float = 10.0, steps: int =
 
 
 def middle(sweep: Sweep) -> dict[str, Any]:
-    """A configuration with every searched parameter in the middle of its range or of its options."""
+    """A configuration with every searched parameter in the middle of its range or of its options; `lr`, which
+    the test sets itself, is 1."""
     space = sweep.search_space()
-    found = space.decode(np.full(len(space), 0.5))
-    if "lr" not in found:
-        return found
-    return found | {"lr": 1.0} if isinstance(found["lr"], Mapping) else found
+    return space.decode(np.full(len(space), 0.5)) | {"lr": 1.0}
 
 
 def _shown(pairs: Any, steps: int, quiet: bool) -> Any:

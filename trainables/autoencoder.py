@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from trainables.denoising.datasets import SHAPES, Noised, splits
 from trainables.denoising.described import Described, describe
-from trainables.denoising.settings import OnImages, missing_data, refuse
-from trainables.engine import Task, hyper
+from trainables.denoising.settings import OnImages, halvable, missing_data, refuse
+from trainables.engine import Task, hyper, pictures
 from trainables.engine.ddp import Ranks
 from trainables.nets.autoencoder import Autoencoder
 from trainables.registry import register
 
 PICTURES = 32
-COLUMNS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,12 +42,7 @@ class Autoencoding(OnImages):
             ("width", self.width, self.width >= 8 and self.width % 8 == 0, "a multiple of 8"),
             ("kl", self.kl, self.kl >= 0, "at least 0"),
             ("latent_channels", self.latent_channels, self.latent_channels >= 1, "at least 1"),
-            (
-                "halvings",
-                self.halvings,
-                self.halvings >= 0 and shape.side % 2**self.halvings == 0,
-                f"a number of times that a side of {shape.side} can be halved",
-            ),
+            halvable(self.halvings, shape.side),
         )
         latents, most = self.latent_channels * (shape.side // 2**self.halvings) ** 2, shape.dimensions
         few = f"fewer: {latents} latents are more than the {most} numbers of an image"
@@ -112,8 +105,7 @@ class Autoencodes(Task):
         """Held-out images, each row followed by what comes back of it."""
         assert isinstance(model, Latents)
         x, _ = self.val.batch(np.arange(PICTURES), None, ranks.device)
-        rows = [images.unflatten(0, (-1, COLUMNS)) for images in (x, model.decode(model.encode(x)))]
-        return {"reconstructions": (torch.stack(rows, 1).flatten(0, 2) + 1) / 2}
+        return {"reconstructions": (pictures.compared(x, model.decode(model.encode(x))) + 1) / 2}
 
     @classmethod
     def problems(cls, config: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.denoising import drawing
 from trainables.denoising.datasets import SHAPES, Noised, splits
 from trainables.denoising.datasets import Shape as Images
 from trainables.denoising.likelihood import bits_per_dim
@@ -27,7 +28,6 @@ from trainables.flows.density import PRIORS, Density
 from trainables.flows.spline import MISSING, Splines
 from trainables.registry import register
 
-BATCH = 128
 PICTURES = 64
 NEAR = 1e-6
 """Uniform draws keep so far from 0 and 1, where quantiles are infinite."""
@@ -123,14 +123,15 @@ class Flowing(Task):
     def draw(self, model: nn.Module, ranks: Ranks, count: int) -> Tensor:
         """So many images with the values that pixels can have, the same for any number of ranks."""
         assert isinstance(model, Density)
-        images = torch.zeros(count, *self.shape, device=ranks.device)
-        for k in range(ranks.rank, -(-count // BATCH), ranks.size):
-            rows = slice(k * BATCH, min((k + 1) * BATCH, count))
-            generator = torch.Generator(ranks.device).manual_seed(k)
-            u = torch.rand(images[rows].shape, generator=generator, device=ranks.device)
-            images[rows] = model.sample(u.clamp(NEAR, 1 - NEAR))
-            ranks.beats += 1
-        return self._images.quantised(ranks.sum(images) - self._images.bin_width / 2)
+        density = model
+
+        def some(rows: slice, generator: torch.Generator) -> Tensor:
+            shape = (rows.stop - rows.start, *self.shape)
+            u = torch.rand(shape, generator=generator, device=ranks.device)
+            return density.sample(u.clamp(NEAR, 1 - NEAR))
+
+        images = drawing.in_batches(some, ranks, self.shape, count)
+        return self._images.quantised(images - self._images.bin_width / 2)
 
     @classmethod
     def problems(cls, config: Mapping[str, Any]) -> list[str]:

@@ -180,6 +180,7 @@ class LatentDiffusion(Task):
         self.latents = z.shape[1:]
         self.half = captions.brightness(x).median()
         self.moments = z.mean((0, 2, 3)), z.std((0, 2, 3))
+        self._fcd_autoencoder: float | None = None
 
     def build(self) -> LatentDenoiser:
         """A U-Net of the latents that attends to words."""
@@ -222,10 +223,11 @@ class LatentDiffusion(Task):
         found = distances.quality(images, labels if c.condition != "none" else None, c.dataset)
         if c.condition == "text":
             found["tones"] = float((self._tones(images) == tones).double().mean())
-        x, _ = self.val.batch(np.arange(min(len(self.val), c.samples)), None, ranks.device)
-        back = SHAPES[c.dataset].quantised(model.decode(model.encode(x)))
-        found["fcd_autoencoder"] = distances.quality(back, None, c.dataset)["fcd"]
-        return Task.evaluate(self, model, ranks) | found
+        if self._fcd_autoencoder is None:  # the autoencoder is frozen: once is enough
+            x, _ = self.val.batch(np.arange(min(len(self.val), c.samples)), None, ranks.device)
+            back = SHAPES[c.dataset].quantised(model.decode(model.encode(x)))
+            self._fcd_autoencoder = distances.quality(back, None, c.dataset)["fcd"]
+        return Task.evaluate(self, model, ranks) | found | {"fcd_autoencoder": self._fcd_autoencoder}
 
     def pictures(self, model: nn.Module, ranks: Ranks) -> Mapping[str, Tensor]:
         """Images drawn: dark zero, dark one, ..., dark nine, bright zero, ..."""

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from trainables.denoising.datasets import SHAPES, Shape, splits
-from trainables.denoising.settings import OnImages, missing_data, refuse
-from trainables.engine import Task, hyper
+from trainables.denoising.settings import OnImages, halvable, missing_data, refuse
+from trainables.engine import Task, hyper, pictures
 from trainables.engine.data import Dataset
 from trainables.engine.ddp import Ranks
 from trainables.engine.loop import Loop
 from trainables.engine.task import Engine
 from trainables.nets.codebook import RULES, Codebook, perplexity
+from trainables.quality.psnr import psnr
 from trainables.registry import register
 
 PICTURES = 32
-COLUMNS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,12 +58,7 @@ class VectorQuantised(OnImages):
         refuse(
             ("width", self.width, self.width >= 1, "at least 1"),
             ("blocks", self.blocks, self.blocks >= 0, "at least 0"),
-            (
-                "halvings",
-                self.halvings,
-                self.halvings >= 0 and self.side % 2**self.halvings == 0,
-                f"a number of times that a side of {self.side} can be halved",
-            ),
+            halvable(self.halvings, self.side),
             ("codes", self.codes, self.codes >= 2, "at least 2"),
             ("dim", self.dim, self.dim >= 1, "at least 1"),
             ("beta", self.beta, self.beta >= 0, "at least 0"),
@@ -185,8 +180,7 @@ class VqVae(Task):
     def pictures(self, model: nn.Module, ranks: Ranks) -> Mapping[str, Tensor]:
         """Rows of held-out images, and below each what has become of them."""
         x, *_ = self.val.batch(np.arange(PICTURES), None, ranks.device)
-        rows = [images.unflatten(0, (-1, COLUMNS)) for images in (x, model(x)[0])]
-        return {"reconstructions": (torch.stack(rows, 1).flatten(0, 2) + 1) / 2}
+        return {"reconstructions": (pictures.compared(x, model(x)[0]) + 1) / 2}
 
     @classmethod
     def problems(cls, config: Mapping[str, Any]) -> list[str]:
@@ -203,9 +197,3 @@ class VqVae(Task):
             used += weight * torch.bincount(numbers.reshape(-1), minlength=len(used)) / len(x)
         loss, decibels = ranks.sum(sums).tolist()
         return {"loss": loss, "psnr": decibels, "perplexity": float(perplexity(ranks.sum(used)))}
-
-
-def psnr(found: Tensor, wanted: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in decibels of each image, shape (n,); pixels from -1 to 1."""
-    error = (found - wanted).square().flatten(1).mean(1)
-    return 10 * torch.log10(4 / error.clamp(min=1e-10))

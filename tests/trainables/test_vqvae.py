@@ -9,7 +9,8 @@ import torch
 import trainables
 from trainables.engine import hparams
 from trainables.engine.ddp import Plan, Ranks, connect
-from trainables.vqvae import VqVae, psnr
+from trainables.quality.psnr import psnr
+from trainables.vqvae import VqVae
 
 CPU = torch.device("cpu")
 ONE = Ranks(0, 1, CPU)

@@ -41,17 +41,27 @@ def draw(
     Args:
         guess_of: the denoiser for those of the images, with what they are to show.
     """
-    images = torch.zeros(count, *shape, device=ranks.device)
-    for k in range(ranks.rank, -(-count // BATCH), ranks.size):
-        rows = slice(k * BATCH, min((k + 1) * BATCH, count))
-        generator = torch.Generator(ranks.device).manual_seed(settings.seed * SEEDS + k)
+
+    def some(rows: slice, generator: torch.Generator) -> Tensor:
         guess = guess_of(rows)
         if settings.clip:
             guess = samplers.clipped(guess, path)
         x = samplers.noise(path, (rows.stop - rows.start, *shape), generator)
-        images[rows] = samplers.sample(
-            settings.sampler, guess, path, x, settings.steps, settings.eta, generator
-        )
+        return samplers.sample(settings.sampler, guess, path, x, settings.steps, settings.eta, generator)
+
+    return in_batches(some, ranks, shape, count, settings.seed)
+
+
+def in_batches(
+    some: Callable[[slice, torch.Generator], Tensor], ranks: Ranks, shape: tuple[int, ...], count: int,
+    seed: int = 0,
+) -> Tensor:  # fmt: skip
+    """What `some` makes of each batch's rows and a generator of its own, put together on every rank; shape
+    (count, *shape)."""
+    images = torch.zeros(count, *shape, device=ranks.device)
+    for k in range(ranks.rank, -(-count // BATCH), ranks.size):
+        rows = slice(k * BATCH, min((k + 1) * BATCH, count))
+        images[rows] = some(rows, torch.Generator(ranks.device).manual_seed(seed * SEEDS + k))
         ranks.beats += 1
     return ranks.sum(images)
 

@@ -120,6 +120,12 @@ def refuse(*rules: tuple[str, Any, bool, str]) -> None:
         raise ValueError(" ".join(wrong))
 
 
+def halvable(times: int, side: int) -> tuple[str, int, bool, str]:
+    """The rule of `halvings` for `refuse`: how often an image's side is halved."""
+    fine = times >= 0 and side % 2**times == 0
+    return "halvings", times, fine, f"a number of times that a side of {side} can be halved"
+
+
 def missing_data(config: Mapping[str, Any]) -> list[str]:
     """What a task says of CIFAR-10's files where it needs them and they are not there."""
     if config.get("dataset") != "cifar10":

@@ -37,3 +37,14 @@ def grid(images: Tensor) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels if channels == 3 else pixels[:, :, 0]).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def compared(images: Tensor, others: Tensor) -> Tensor:
+    """Both in one, each row of the grid followed by the others' row; shapes (n, channels, height, width).
+
+    n must be a multiple of a row's length.
+    """
+    import torch
+
+    rows = [each.reshape(-1, COLUMNS, *each.shape[1:]) for each in (images, others)]
+    return torch.stack(rows, 1).flatten(0, 2)

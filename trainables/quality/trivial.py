@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainables.denoising.datasets import SHAPES, splits
 from trainables.quality.features import pixels
+from trainables.quality.psnr import psnr
 
 CHUNK = 4096
 
@@ -63,8 +64,7 @@ def histogram(train: Tensor, others: Tensor, levels: int) -> float:
 def mean_image_psnr(dataset: str, data: str | None = None) -> float:
     """Decibels of the training images' mean as the answer to every test image; pixels from -1 to 1."""
     train, _, test = (pixels(split)[0] for split in splits(dataset, data))
-    error = (test - train.mean(0)).square().flatten(1).mean(1)
-    return float((10 * torch.log10(4 / error)).mean())
+    return float(psnr(train.mean(0), test).mean())
 
 
 @functools.cache

@@ -41,8 +41,9 @@ $(VENV)/.bench: $(VENV)/.dev
 sweep: $(VENV)/.run
 	$(BIN)/starling run sweeps/recipes/quickstart.py
 
+# Half of the tests' time is waiting for Rays to start, so that two files at a time fit into two cores.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

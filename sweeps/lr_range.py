@@ -40,9 +40,14 @@ def measure(sweep: Sweep, *, low: float = 1e-6, high: float = 10.0, steps: int =
     config = middle(sweep)
     if lacking := [*program.check(config), *program.obstacles(config)]:
         raise ValueError("\n  ".join(["the range test cannot start:", *lacking]))
+    if sweep.gpus_per_rank and not torch.cuda.is_available():
+        raise ValueError(
+            f"gpus_per_rank is {sweep.gpus_per_rank:g}, and PyTorch finds no CUDA device here; "
+            "--gpus-per-rank 0 tries the rates on a CPU."
+        )
     task = program.task(hparams.make(program.task.Config, config))
     task.setup()
-    device = torch.device("cuda" if sweep.gpus_per_rank and torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if sweep.gpus_per_rank else "cpu")
     engine = task.engine(Ranks(0, 1, device))
     if not isinstance(engine, Loop):
         raise ValueError(f"{program.name} has an engine of its own, without steps of gradient descent.")

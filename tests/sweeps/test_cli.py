@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import ray
+import torch
 
 from sweeps import cli, journal
 from sweeps.loop import session
@@ -63,6 +64,7 @@ def never(*_, **__):
         (["lr-range", "RECIPE", "--from", "1", "--to", "0.1"], ["from 1 to 0.1", "0 < low < high"]),
         (["lr-range", "RECIPE", "--steps", "3"], ["3 steps are too few"]),
         (["lr-range", "RECIPE", "--set", "lrr=1"], ["'lrr'; did you mean 'lr'?"]),
+        (["lr-range", "RECIPE", "--gpus-per-rank", "1"], ["finds no CUDA device", "--gpus-per-rank 0"]),
         (["lr-range", "trees.yaml"], ["adaboost has no learning rate that could be tried"]),
         ([], ["COMMAND"]),
         (["chek"], ["chek", "check"]),
@@ -78,6 +80,7 @@ def test_a_wrong_input_is_answered_with_exit_code_2_its_name_and_what_is_allowed
     (outside / "noise.yaml").write_bytes(bytes(range(128, 256)))
     before = sorted(outside.rglob("*"))
     monkeypatch.setattr(ray, "init", never)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     answer = starling(*[recipe if word == "RECIPE" else word for word in words])
     assert answer.code == 2
     for word in named:

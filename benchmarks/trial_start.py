@@ -137,13 +137,15 @@ def _train_loop(config: dict[str, Any]) -> None:
 
     from trainables import classify
     from trainables.engine.data import Arrays
+    from trainables.nets.convolutional import conv
+    from trainables.nets.layers import Style
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
     images, held_out, *_ = classify._digits(None)
     assert isinstance(images, Arrays)
     assert isinstance(held_out, Arrays)
-    model: Any = prepare_model(classify.conv(1, config["width"], 1, 0.0))
+    model: Any = prepare_model(conv(1, config["width"], 1, 0.0, Style()))
     optimizer = torch.optim.SGD(model.parameters(), lr=config["lr"])
     rank = train.get_context().get_world_rank()
     x, y = (tensor[rank * 32 : rank * 32 + 32] for tensor in images.tensors)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables.engine import Task, Training, hyper, parts
-from trainables.engine.data import Arrays, Bits, Dataset, Indices, normals
+from trainables.engine.data import Arrays, Bits, Dataset, Indices, normals, to_device
 from trainables.engine.ddp import Ranks
 from trainables.engine.parts import Parts
 from trainables.registry import register
@@ -190,7 +190,7 @@ class _Drawn(Arrays):
     def batch(self, indices: Indices, bits: Bits | None, device: torch.device) -> tuple[Tensor, ...]:
         """Rows of each array, and draws of shape (n, draws)."""
         assert bits is not None  # the training split always has them
-        drawn = torch.from_numpy(normals(bits, self._draws)).to(device)
+        drawn = to_device(torch.from_numpy(normals(bits, self._draws)), device)
         return (*super().batch(indices, bits, device), drawn)
 
 

@@ -326,7 +326,7 @@ def _ray():
 
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     root = Path(__file__).parents[2]
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False,
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
              runtime_env={"py_modules": [str(root / "trainables")]})  # fmt: skip
     yield
     ray.shutdown()

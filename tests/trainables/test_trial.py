@@ -152,7 +152,7 @@ OUTSIDE = """
     from ray import tune
     import trainables
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 
     def run(program, space, ranks, metric):
         results = tune.Tuner(

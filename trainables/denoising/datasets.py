@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainables.engine import cifar10
-from trainables.engine.data import Arrays, Bits, Dataset, Images, Indices, normals
+from trainables.engine.data import Arrays, Bits, Dataset, Images, Indices, normals, to_device
 from trainables.engine.images import decoded
 
 CLASSES = 10
@@ -99,9 +99,9 @@ class Noised:
         assert bits is not None  # the training split always has them
         d = self.shape.dimensions
         x, y = self.split.batch(indices, None, device)
-        drawn = torch.from_numpy(normals(bits, 2 + d * (1 + self.dequantise))).to(device)
+        drawn = to_device(torch.from_numpy(normals(bits, 2 + d * (1 + self.dequantise))), device)
         if self.mirror:
-            turned = torch.from_numpy((bits >> np.uint64(63)).astype(bool)).to(device)
+            turned = to_device(torch.from_numpy((bits >> np.uint64(63)).astype(bool)), device)
             x = torch.where(turned[:, None, None, None], x.flip(3), x)
         if self.dequantise:
             x = x + self.shape.bin_width * torch.special.ndtr(drawn[:, 2 + d :]).view(x.shape)

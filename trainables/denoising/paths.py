@@ -75,7 +75,9 @@ class Steps(Path):
 
     def at(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """At step round(t T)."""
-        alpha, sigma = self.table.to(t.device)[:, (t * self.count).round().long()]
+        if self.table.device != t.device:  # once, not at every step
+            self.table = self.table.to(t.device)
+        alpha, sigma = self.table[:, (t * self.count).round().long()]
         return alpha, sigma
 
     def slopes(self, t: Tensor) -> tuple[Tensor, Tensor]:

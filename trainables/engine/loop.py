@@ -41,7 +41,11 @@ class Loop:
             raise ValueError(f"build() returned {type(model).__name__}; it must return a torch.nn.Module.")
         self.model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         task.mutate(self.model)
-        self.objective = ranks.wrap(_Objective(task, self.model), task.find_unused_parameters)
+        objective = _Objective(task, self.model)
+        if config.compile:
+            torch.compiler.reset()  # what earlier trials of this process compiled: it counts against a limit
+            objective.compile()
+        self.objective = ranks.wrap(objective, task.find_unused_parameters)
         self.optimizer = optimizers.make(config, self.model, len(self.train))
         self.params = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.average = Average(self.model, config.ema_decay) if config.ema_decay else None

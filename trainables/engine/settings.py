@@ -115,6 +115,12 @@ class Training:
     precision: str = hyper(
         "fp32", "Arithmetic of the forward pass (autocast).", choices=("fp32", "bf16", "fp16"), group="optim"
     )
+    compile: bool = hyper(
+        False,
+        "Whether the pass through the loss and back is compiled (torch.compile), once at a trial's start and "
+        "again when a size changes: seconds to minutes, and it needs a C compiler.",
+        group="optim",
+    )
     patience: int | None = hyper(
         None, "Reports without improvement of the task's metric before the trial stops itself.", group="reg"
     )

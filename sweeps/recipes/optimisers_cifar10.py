@@ -7,9 +7,9 @@ momentum, the second moment's decay, the temperature), two seeds. Each trains th
 epoch, with a report every third of it. Longer: `--set epochs=9`; other networks: `--set model=resnet` or
 `mlp`; with Schedule-Free AdamW and Prodigy: add their names to `rules` (extra `optimizers`).
 
-Cost: 35 minutes on 2 slow CPU cores (estimated from the first 11 trials, 18 s each, 2026-11-27; the whole
-sweep was not run), half of it where SimpleCNN trains 6,000 images a second (benchmarks/README.md). It can be
-ended with Ctrl-C and resumed.
+Cost: 76 minutes on 2 CPU cores that had ten times as much other work (measured, one run, 2026-11-27); a trial
+took 9 s at least, 22 in the middle, so about half an hour on idle ones. It can be ended with Ctrl-C and
+resumed. docs/optimisers.md has what came out.
 """
 
 from ray import tune

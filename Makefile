@@ -25,7 +25,7 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,s3,dashboard,optimizers,xgboost,zuko]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,s3,dashboard,optimizers,xgboost,zuko,gcp]'
 	@touch $@
 
 # Syne Tune alone: it requires the package xgboost, which brings 480 MB for GPUs and the same folder as xgboost-cpu.

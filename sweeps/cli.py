@@ -3,6 +3,7 @@
     starling run FILE ...      starling ls STORAGE       starling export PATH --to csv
     starling check FILE        starling status PATH      starling data cifar10 --from ARCHIVE
     starling resume PATH       starling best PATH        starling lr-range FILE
+    starling cluster plan YAML --sweep FILE
 
 Exit codes: 0 finished; 1 finished but no trial succeeded, or stopped by failures; 2 bad input, nothing was
 started; 130 Ctrl-C. Errors go to the standard error, a sentence each.
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 FIELDS = (
     "trainable", "trials", "search", "scheduler", "ranks", "cpus_per_rank", "gpus_per_rank", "max_concurrent",
     "max_iterations", "time_budget", "max_failures", "retries", "storage", "name", "seed", "wandb", "address",
-    "warm_start", "quiet",
+    "cluster", "prices", "max_cost", "warm_start", "quiet",
 )  # fmt: skip
 """Options of `run` that are fields of `Sweep`."""
 
@@ -112,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
         "--time-budget", metavar="TIME", help="of the whole sweep, what it has used already included"
     )
     resume.add_argument("--address", help="a running Ray cluster")
+    resume.add_argument("--cluster", metavar="YAML", help="that cluster's file")
+    resume.add_argument("--prices", metavar="FILE", help="prices of your own")
+    resume.add_argument(
+        "--max-cost", type=float, metavar="DOLLARS", help="of the whole sweep, what it has used included"
+    )
     resume.add_argument("--quiet", action="store_true", default=None)
     resume.add_argument("--json", action="store_true")
 
@@ -133,6 +139,14 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", required=True, choices=["csv", "parquet", "optuna"])
     export.add_argument("--out", metavar="FILE", help="where to (default: here, under the sweep's name)")
 
+    from sweeps import cluster_cli
+
+    cluster_cli.add(
+        command("cluster", None, "clusters of GPU nodes: what a sweep on one takes and costs"),
+        _sweep_fields,
+        lambda arguments: _overridden(arguments, None),
+    )
+
     about = "convert a data set's official archive to the Parquet files that recipes read"
     data = command("data", _data, about)
     data.add_argument("name", choices=["cifar10"])
@@ -143,6 +157,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _sweep_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE")
+    _sweep_fields(parser)
+
+
+def _sweep_fields(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--trainable", help="what a trial trains: a name, my_file:MyTask, my_file.py:MyTask")
     add("--trials", type=int, metavar="N", help="how many trials")
@@ -154,6 +172,7 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
     add("--max-concurrent", type=int, metavar="N", help="trials at a time")
     add("--max-iterations", type=int, metavar="N", help="reports of a fully trained trial")
     add("--time-budget", metavar="TIME", help="90s, 20m, 2h: no trial goes on after it, resumes included")
+    add("--max-cost", type=float, metavar="DOLLARS", help="no trial goes on after it, resumes included")
     add("--max-failures", type=int, metavar="N", help="stop when more trials than this failed")
     add("--retries", type=int, metavar="N", help="how often a crashed trial starts again")
     add("--storage", metavar="URI", help="where sweeps are kept")
@@ -163,6 +182,8 @@ def _sweep_options(parser: argparse.ArgumentParser) -> None:
     add("--wandb", metavar="[ENTITY/]PROJECT", help="log every trial to Weights & Biases")
     _value_options(parser)
     add("--address", help="a running Ray cluster, for example auto")
+    add("--cluster", metavar="YAML", help="that cluster's file, where it is not on this machine")
+    add("--prices", metavar="FILE", help="prices that go before the package's own (cluster/prices.csv)")
 
 
 def _value_options(parser: argparse.ArgumentParser) -> None:
@@ -211,6 +232,9 @@ def _resume(arguments: argparse.Namespace) -> int:
         extend=arguments.extend,
         time_budget=arguments.time_budget,
         address=arguments.address,
+        cluster=arguments.cluster,
+        prices=arguments.prices,
+        max_cost=arguments.max_cost,
         quiet=quiet,
     )
     return _print_outcome(outcome, arguments.json)

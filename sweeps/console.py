@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sweeps.spec import Sweep
+from sweeps.store.bill import Bill
 from sweeps.store.storage import Folder, without_secrets
 
 if TYPE_CHECKING:
@@ -48,12 +49,14 @@ class Console:
         self.ended_now = 0
         self.hints: list[str] = []
         self.searched = {d.name for d in sweep.search_space().dimensions}
+        self.bill = Bill()
 
     # -- events ------------------------------------------------------------------------------------
 
     def recall(self, past: Iterable[Mapping[str, Any]]) -> None:
         """The events of earlier sessions, without a word: the best so far, and the trials that go on."""
         for event in past:
+            self.bill.fold(event)
             if event["event"] in ("suggested", "reported"):
                 self.fold(event)
             elif event["event"] == "copied":
@@ -63,6 +66,7 @@ class Console:
 
     def fold(self, event: Mapping[str, Any]) -> None:
         """One event of the journal."""
+        self.bill.fold(event)
         kind, trial = event["event"], event.get("trial", "")
         if kind == "suggested":
             self.configs[trial] = event["config"]
@@ -76,6 +80,9 @@ class Console:
             self._say(f"{trial}  [cyan]copies [/]  {event['donor']} as of {event['donor_iteration']}")
         elif kind == "failed":
             self._say(f"{trial}  [red]crashed[/]  tried again: {_last(event['error'])}")
+        elif kind == "moved":
+            where = f"its node is taken away; goes on from {event['iteration']} it"
+            self._say(f"{trial}  [cyan]moves  [/]  {where}")
         elif kind == "ended":
             self._ended(trial, event["state"], event.get("reason"))
 
@@ -156,6 +163,8 @@ class Console:
         words += [f"[red]{states['failed']} failed[/]"] if states.get("failed") else []
         if self.best:
             words.append(f"best {self.sweep.metrics[0]} {self.best[1]:.5g} ({self.best[2]})")
+        if self.bill.known:
+            words.append(f"${self.bill.until(time.time()).total:.2f}")
         if total is not None and self.ended_now > 1:  # the first took longer: processes had to start
             each_s = (self.ends[-1] - self.ends[0]) / (self.ended_now - 1)
             words.append(f"{_span(each_s * (total - done))} left")
@@ -185,6 +194,7 @@ class Console:
         self.close()
         results = outcome.results
         counts = ", ".join(f"{n} {state}" for state, n in results.status().items() if n)
+        counts += f", ${cost['total']:.2f}" if (cost := results.dollars) is not None else ""
         self._say(f"[bold]{ENDS[outcome.why]}[/] after {_span(time.monotonic() - self.started)}: {counts}")
         if outcome.fault:
             self._say(f"[red]{_escape(outcome.fault)}[/]")
@@ -213,15 +223,18 @@ ENDS = {
     "metric": "stopped: the metric is not reported",
     "target": "finished: the target is reached",
     "time_budget": "stopped: the time budget is used up",
+    "max_cost": "stopped: the money is used up",
     "stopped": "stopped",
 }
 """Why a sweep was closed, in words."""
 
+MORE = {"time_budget": " --time-budget TIME", "max_cost": " --max-cost DOLLARS"}
+"""What a resume needs after that."""
+
 
 def resume_command(why: str, where: str) -> str:
     """What to type to go on with a sweep that was closed for that reason."""
-    more = " --time-budget TIME" if why == "time_budget" else ""
-    return f"starling resume {shlex.quote(where)}{more}"
+    return f"starling resume {shlex.quote(where)}{MORE.get(why, '')}"
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

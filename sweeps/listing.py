@@ -39,6 +39,7 @@ def print_status(path: str, *, as_json: bool) -> int:
     under_way = [t for t in results.trials if t.state in ("pending", "running", "paused")]
     if as_json:
         shown = one.to_dict() | {"status": counts, "under_way": [t.id for t in under_way]}
+        shown["dollars"] = results.dollars
         print(json.dumps(shown, default=str))
         return 0
     total = f" of {one.total}" if one.total is not None else ""
@@ -56,6 +57,12 @@ def print_status(path: str, *, as_json: bool) -> int:
         print(f"  {len(ids)} failed: {reason}  ({', '.join(ids[:5])}{', ...' * (len(ids) > 5)})")
     if one.best is not None and results.best is not None:
         print(f"  best {one.metric} {one.best:.5g} by {results.best.id}")
+    if (cost := results.dollars) is not None:
+        of_trials = cost["total"] - cost["boot"] - cost["idle"]
+        print(
+            f"  ${cost['total']:.2f}: ${of_trials:.2f} for trials, ${cost['boot']:.2f} while nodes started, "
+            f"${cost['idle']:.2f} idle"
+        )
     if one.state not in ("running", "finished", "target", "metric"):
         print(f"  next: {resume_command(one.state, path)}")
     return 0

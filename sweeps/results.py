@@ -54,6 +54,9 @@ class Trial:
     """Path or URI of its newest checkpoint."""
 
     seconds: float | None
+    dollars: float | None
+    """What it cost of the nodes that it held; None where no prices were known."""
+
     error: str | None
     row: dict[str, Any] = field(repr=False)
     """Its row of the trials table."""
@@ -86,6 +89,7 @@ class Trial:
             "config": self.config,
             "checkpoint": self.checkpoint,
             "seconds": self.seconds,
+            "dollars": self.dollars,
             "error": self.error,
         }
 
@@ -216,6 +220,13 @@ class Results:
             return None
         return self.manifest.trials + int((self._table.schema.metadata or {}).get(b"extended", 0))
 
+    @property
+    def dollars(self) -> dict[str, float] | None:
+        """What the cluster cost: `total`, of it `boot` (nodes starting) and `idle`; the rest is the trials'.
+        None where no prices were known."""
+        told = (self._table.schema.metadata or {}).get(b"dollars")
+        return None if told is None else lines.decode(told.decode())
+
     def __len__(self) -> int:
         return self._table.num_rows
 
@@ -238,6 +249,7 @@ class Results:
             state=row["state"],
             checkpoint=checkpoint,
             seconds=row["seconds"],
+            dollars=row.get("dollars"),
             error=row["error"],
             row=row,
             _results=self,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ray
 from ray.tune.schedulers import TrialScheduler
 
 import search_algs
@@ -21,14 +20,17 @@ from sweeps.checks.preflight import preflight
 from sweeps.console import Console
 from sweeps.files import sweep_file
 from sweeps.journal import Journal
-from sweeps.loop import session, warm_start
+from sweeps.loop import room, session, warm_start
+from sweeps.loop.clock import clock
 from sweeps.loop.conductor import Conductor
 from sweeps.loop.history import seconds_spent
 from sweeps.loop.hooks import Listener, Stopper
 from sweeps.loop.judge import Judge
+from sweeps.loop.meter import Meter, hourly
 from sweeps.loop.trial_source import TrialSource, loop
 from sweeps.results import Results
 from sweeps.spec import SpecError, Sweep
+from sweeps.store import bill
 from sweeps.store.storage import Folder, open_folder
 from trainables import Program
 
@@ -41,7 +43,7 @@ class Outcome:
 
     results: Results
     why: str
-    """finished, interrupted, failures (too many), metric (never reported), target, time_budget."""
+    """finished, interrupted, failures (too many), metric (never reported), target, time_budget, max_cost."""
 
     fault: str | None = None
     """What was wrong, for `metric`."""
@@ -70,7 +72,10 @@ def resume(
     *,
     extend: int = 0,
     time_budget: float | str | None = None,
+    max_cost: float | None = None,
     address: str | None = None,
+    cluster: str | None = None,
+    prices: str | None = None,
     quiet: bool | None = None,
 ) -> Results:
     """Continue a sweep after any crash, or add trials to a finished one.
@@ -78,14 +83,16 @@ def resume(
     Args:
         path: the sweep's folder.
         extend: trials to add.
-        time_budget: of the whole sweep from now on, what it has used already included; None: as it was.
-        address, quiet: as in `Sweep`; None: as they were.
+        time_budget, max_cost: of the whole sweep from now on, what it has used included; None: as they were.
+        address, cluster, prices, quiet: as in `Sweep`; None: as they were.
 
     Raises:
-        SpecError: there is no sweep, it is running just now, or its time budget is used up.
+        SpecError: there is no sweep, it is running just now, or its time or money is used up.
         KeyboardInterrupt: as for `run`.
     """
-    return _returned(restart(path, extend=extend, time_budget=time_budget, address=address, quiet=quiet))
+    limits: dict[str, Any] = {"time_budget": time_budget, "max_cost": max_cost}
+    place: dict[str, Any] = {"address": address, "cluster": cluster, "prices": prices}
+    return _returned(restart(path, extend=extend, quiet=quiet, **limits, **place))
 
 
 def start(sweep: Sweep) -> Outcome:
@@ -99,15 +106,13 @@ def start(sweep: Sweep) -> Outcome:
     return _drive(sweep, folder, extend=0, spec=sweep_file.dump(sweep), spent_s=None)
 
 
-def restart(
-    path: str | os.PathLike[str],
-    *,
-    extend: int = 0,
-    time_budget: float | str | None = None,
-    address: str | None = None,
-    quiet: bool | None = None,
-) -> Outcome:
-    """`resume`, and how it ended."""
+def restart(path: str | os.PathLike[str], *, extend: int = 0, **fields: Any) -> Outcome:
+    """`resume`, and how it ended.
+
+    Args:
+        path, extend: as there.
+        fields: what it gives of `Sweep`.
+    """
     folder = open_folder(path)
     text = folder.read(SPEC)
     if text is None:
@@ -119,10 +124,11 @@ def restart(
         problem = f"{folder.uri} is running just now; `starling status {folder.uri}` shows it"
         raise SpecError([problem], "there is nothing to resume")
     sweep, spec = sweep_file.parse(text.decode()), None
-    if time_budget is not None:
-        sweep = sweep.override(time_budget=time_budget)
+    limits = {key: fields[key] for key in ("time_budget", "max_cost") if fields.get(key) is not None}
+    if limits:
+        sweep = sweep.override(**limits)
         spec = sweep_file.dump(sweep)  # a later resume goes by it too
-    sweep = sweep.override(address=address, quiet=quiet)
+    sweep = sweep.override(**fields)
     spent_s = seconds_spent(journals.read(folder))
     if sweep.time_budget_s is not None and spent_s >= sweep.time_budget_s:
         problem = (
@@ -130,6 +136,13 @@ def restart(
             f"in all with `starling resume {folder.uri} --time-budget TIME`"
         )
         raise SpecError([problem], "there is no time left")
+    spent = bill.read(journals.read(folder)).total
+    if sweep.max_cost is not None and spent >= sweep.max_cost:
+        problem = (
+            f"max_cost: is ${sweep.max_cost:g}, and the sweep has cost ${spent:.2f}; give it more in all "
+            f"with `starling resume {folder.uri} --max-cost DOLLARS`"
+        )
+        raise SpecError([problem], "there is no money left")
     _refuse(preflight(sweep))
     return _drive(sweep, folder, extend=extend, spec=spec, spent_s=spent_s)
 
@@ -196,7 +209,8 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent
         stack.enter_context(session.running_ray(sweep))
         stack.enter_context(session.signals(interrupt))
         if sweep.address is not None:
-            _refuse(preflight(sweep, ray.cluster_resources()), "on this cluster")
+            _refuse(preflight(sweep, room.largest(sweep)), "on this cluster")
+        rates = _rates(sweep, console)
         journal = stack.enter_context(_opened(folder))
         if spent_s is None:
             _refuse_taken(sweep, folder)  # by a driver that was quicker
@@ -224,11 +238,13 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent
             outputs=outputs.opened(sweep, folder, journal, console, stack),
         )
         judge = Judge(scheduler, conductor, folder.path)
-        source = TrialSource(conductor, judge, folder.filesystem, folder.path)
+        meter = Meter(conductor, console.bill, rates, room.bundle(sweep)) if rates else None
+        placed = meter.placed if meter is not None else None
+        source = TrialSource(conductor, judge, folder.filesystem, folder.path, placed)
         left_s = sweep.time_budget_s - (spent_s or 0.0) if sweep.time_budget_s is not None else None
-        _loop(sweep, program, folder, source, _clock(conductor, console, left_s))
+        _loop(sweep, program, folder, source, clock(conductor, console, meter, left_s, sweep.max_cost))
         why = conductor.stopping or "finished"
-        journal.append("closed", why=why)
+        conductor.close(why)
     outcome = Outcome(results=Results(folder.uri), why=why, fault=conductor.fault)
     console.ended(outcome)
     return outcome
@@ -302,7 +318,7 @@ def _at_once(sweep: Sweep) -> int:
     """How many trials may hold or wait for a worker."""
     if sweep.scheduler_choice[0] in schedulers.GATHERING:
         return sweep.trials or 1_000  # they compare trials that wait for one another: all take part
-    fits = session.capacity(sweep)
+    fits = room.trials_at_once(sweep)
     return min(sweep.max_concurrent or fits, fits)
 
 
@@ -337,14 +353,17 @@ def _scheduler(sweep: Sweep, program: Program) -> TrialScheduler:
         raise SpecError([f"scheduler: {error}"]) from error
 
 
-def _clock(conductor: Conductor, console: Console, left_s: float | None) -> Callable[[], None]:
-    """What is done at every turn of Ray's loop: the console's line, and the end of the time budget."""
-    end = time.monotonic() + left_s if left_s is not None else None
+def _rates(sweep: Sweep, console: Console) -> dict[str, float]:
+    """$/h by node type, as far as known.
 
-    def turn() -> None:
-        now = time.monotonic()
-        if end is not None and now >= end:
-            conductor.stop("time_budget")
-        console.tick(now, conductor)
-
-    return turn
+    Raises:
+        SpecError: it must be known, for `max_cost`, and is not.
+    """
+    try:
+        rates, why = hourly(sweep), "nobody knows what this cluster's nodes cost; name its YAML with cluster"
+    except (ValueError, OSError) as error:
+        rates, why = {}, str(error)
+        if sweep.max_cost is None:
+            console.warn(f"what this costs is not known: {why}")
+    _refuse([] if rates or sweep.max_cost is None else [f"max_cost: {why}."], "on this cluster")
+    return rates

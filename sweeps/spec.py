@@ -93,6 +93,10 @@ class Sweep:
     """Wall-clock time after which no trial goes on: seconds, or `"2h"`, `"90m"`. It is that of the sweep: a
     resume has what is left of it."""
 
+    max_cost: float | None = None
+    """Dollars after which no trial goes on, those of boot and idle time included: of the sweep, as
+    `time_budget`. It needs the cluster's YAML and prices. None: no such end."""
+
     max_failures: int | None = None
     """Trials that may fail before the sweep stops; None: all of them."""
 
@@ -116,6 +120,13 @@ class Sweep:
 
     address: str | None = None
     """A running Ray cluster (`"auto"`, `"ray://host:10001"`); None: one of its own on this machine."""
+
+    cluster: str | None = None
+    """The cluster's YAML, which says how large it becomes. None: the one that `ray up` left on its head, else
+    nothing beyond the nodes that are up."""
+
+    prices: str | None = None
+    """A file of prices that go before those of `cluster/prices.csv`, in its columns."""
 
     warm_start: Sequence[str] = ()
     """Folders of earlier sweeps that the search learns from (`sweeps.loop.warm_start` says how)."""

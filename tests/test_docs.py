@@ -1,7 +1,7 @@
 """Every command and every block of Python and YAML in README.md and docs/ runs, in the order they stand.
 
-Each document has an empty folder of its own with the recipes, the Makefile and a tiny CIFAR-10 archive in it,
-and, except the README's, a finished `results/quickstart`. What is not done as written:
+Each document has an empty folder of its own with the recipes, the clusters' YAMLs, the Makefile and a tiny
+CIFAR-10 archive in it, and, except the README's, a finished `results/quickstart`. Not done as written:
 
 | written                        | done                                                                      |
 |--------------------------------|---------------------------------------------------------------------------|
@@ -11,6 +11,7 @@ and, except the README's, a finished `results/quickstart`. What is not done as w
 | `make TARGET`                  | `make -n TARGET`                                                          |
 | `pip install ...`              | its files exist                                                           |
 | `optuna-dashboard FILE`        | Optuna opens FILE                                                         |
+| `starling cluster VERB`        | `lint` and `plan`; what starts nodes is read, and its sweep checked       |
 | a further sweep of a file      | `starling check`; `pytest -m slow` runs it                                |
 | a file outside of the README   | the same                                                                  |
 
@@ -94,7 +95,9 @@ def small():
         patch.setenv("WANDB_MODE", "offline")
         patch.setattr(sweeps.run, "start", start_small)
         patch.setattr(sweeps.run, "restart", restart_small)
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init(
+            address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+        )
         yield
         ray.shutdown()
 
@@ -112,6 +115,8 @@ def quickstart(small, tmp_path_factory):
 def place(tmp_path, monkeypatch):
     """An empty working folder with the recipes; modules loaded from it are forgotten afterwards."""
     shutil.copytree(ROOT / "sweeps" / "recipes", tmp_path / "sweeps" / "recipes")
+    data_alone = shutil.ignore_patterns("*.py", "__pycache__")
+    shutil.copytree(ROOT / "cluster", tmp_path / "cluster", ignore=data_alone)
     for name in ("Makefile", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     archive(tmp_path / "cifar-10-python.tar.gz")
@@ -142,6 +147,14 @@ def opens(file):
     return bool(optuna.load_study(study_name=None, storage=storage).trials)
 
 
+def understood(words):
+    """Whether a command that would start nodes has words that its parser knows, and a sweep that can run."""
+    given = cli._parser().parse_args(words)
+    if words[1] == "submit":
+        return cli.main(["check", given.file, *given.words]) == 0
+    return Path(given.yaml).is_file() and (words[1] != "simulate" or Path(given.file).is_file())
+
+
 def command(line, patch, *, runs):
     """One line of a `sh` block, by the rules above; whether it succeeded."""
     words = shlex.split(line, comments=True)
@@ -155,6 +168,8 @@ def command(line, patch, *, runs):
             return Path(constraints).exists() and Path("pyproject.toml").exists()
         case ["optuna-dashboard", file]:
             return opens(file)
+        case ["starling", "cluster", ("submit" | "simulate" | "up" | "down" | "status"), *_]:
+            return understood(words[1:])
         case ["starling", "run", *rest] if not runs:
             return cli.main(["check", *rest]) == 0
         case ["python", file, *rest] if not runs:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from cluster import cluster_file
+from cluster.cluster_file import Cluster
+from cluster.fitting import fit
 from sweeps.checks.agreement import corners
 
 if TYPE_CHECKING:
     from sweeps.spec import Sweep
 
 
-def preflight(sweep: Sweep, resources: Mapping[str, float] | None = None) -> list[str]:
+def preflight(sweep: Sweep, cluster: Cluster | None = None) -> list[str]:
     """What keeps a sweep from running here, a sentence each; empty if nothing does.
 
     Args:
-        resources: `CPU` and `GPU` of the cluster, once it is known. None: those of this machine, or with an
-            `address` no check of them.
+        cluster: as large as it becomes, once that is known. None: what `sweep.cluster` says, else this
+            machine, or with an `address` no check of resources.
     """
     if sweep.trainable is None:
         return ["trainable: is not named; give --trainable NAME, or for a script a key `program: train.py`."]
-    problems = _resources(sweep, resources) + _storage(sweep.storage)
+    problems = _resources(sweep, cluster) + _storage(sweep.storage)
     if not sweep.metrics:
         problems.append(
             "metric: is missing, and the trainable has none of its own; name the reported value to improve, "
@@ -38,21 +40,27 @@ def preflight(sweep: Sweep, resources: Mapping[str, float] | None = None) -> lis
     return problems
 
 
-def _resources(sweep: Sweep, resources: Mapping[str, float] | None) -> list[str]:
-    place = "the cluster"
-    if resources is None:
-        if sweep.address is not None:
-            return []
-        place = "this machine"
-        resources = {"CPU": os.cpu_count() or 1, "GPU": _gpus() if sweep.gpus_per_rank else 0}
+def _resources(sweep: Sweep, cluster: Cluster | None) -> list[str]:
+    if cluster is None and sweep.cluster is not None:
+        try:
+            cluster = cluster_file.load(sweep.cluster)
+        except (ValueError, OSError) as error:
+            return [f"cluster: {error}"]
+    if cluster is not None:
+        rank = {"CPU": sweep.cpus_per_rank, "GPU": sweep.gpus_per_rank}
+        why = fit(cluster, rank, sweep.ranks).obstacles
+        return [f"ranks: no trial ever fits on {cluster.name}: {'; '.join(why)}."] if why else []
+    if sweep.address is not None:
+        return []
+    there = {"CPU": os.cpu_count() or 1, "GPU": _gpus() if sweep.gpus_per_rank else 0}
     problems = []
     for kind, key in (("CPU", "cpus_per_rank"), ("GPU", "gpus_per_rank")):
         each = getattr(sweep, key)
-        needed, there = sweep.ranks * each, resources.get(kind, 0)
-        if needed > there:
+        needed, has = sweep.ranks * each, there[kind]
+        if needed > has:
             problems.append(
                 f"ranks: one trial takes ranks * {key} = {sweep.ranks} * {each:g} = {needed:g} {kind}s, and "
-                f"{place} has {there:g}; lower ranks or {key}, or name a larger cluster with address."
+                f"this machine has {has:g}; lower ranks or {key}, or name a larger cluster with address."
             )
     return problems
 

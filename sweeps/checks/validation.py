@@ -68,6 +68,7 @@ _PLAIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "cpus_per_rank": ("a number above 0", lambda v: _number(v) and v > 0),
     "gpus_per_rank": ("a number, 0 or more", lambda v: _number(v) and v >= 0),
     "target": ("a number", _number),
+    "max_cost": ("dollars, above 0", lambda v: _number(v) and v > 0),
     "storage": ("a folder or a URI", lambda v: isinstance(v, str) and bool(v.strip())),
     "name": (
         "letters, digits and . _ - only, since it names the sweep's folder",
@@ -78,10 +79,13 @@ _PLAIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "the address of a Ray cluster, for example auto",
         lambda v: isinstance(v, str) and bool(v.strip()),
     ),
+    "cluster": ("the path of a cluster's YAML", lambda v: isinstance(v, str) and bool(v.strip())),
+    "prices": ("the path of a file of prices", lambda v: isinstance(v, str) and bool(v.strip())),
     "quiet": ("true or false", lambda v: isinstance(v, bool)),
 }
 _MAY_BE_ABSENT = {
     "trials", "max_iterations", "max_concurrent", "max_failures", "target", "name", "wandb", "address",
+    "cluster", "prices", "max_cost",
 }  # fmt: skip
 
 

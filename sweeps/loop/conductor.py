@@ -200,6 +200,26 @@ class Conductor:
         """A trial crashed and is tried again from its last checkpoint."""
         self._record("failed", trial=trial_id, error=reason, again=True)
 
+    def node(self, name: str, state: str, kind: str | None = None, price: float | None = None) -> None:
+        """A node starts, is up or is gone (`store.bill`).
+
+        Args:
+            name: the cloud's, or Ray's.
+            state: starting, up or gone.
+            kind, price: its type and $/h, unless it is gone.
+        """
+        more = {} if kind is None else {"type": kind, "price": price}
+        self._record("node", node=name, state=state, **more)
+
+    def placed(self, trial_id: str, shares: Mapping[str, float]) -> None:
+        """A trial begins to train on these parts of nodes."""
+        self._record("placed", trial=trial_id, shares=dict(shares))
+
+    def moved(self, trial_id: str) -> None:
+        """A trial's node is taken away: it goes on elsewhere, from its last checkpoint."""
+        record = self.history.trials[trial_id]
+        self._record("moved", trial=trial_id, iteration=record.checkpoint_iteration)
+
     def ended(
         self, trial_id: str, reason: str | None = None, *, error: bool = False, paused: bool = False
     ) -> None:
@@ -251,6 +271,10 @@ class Conductor:
     def stop(self, why: str) -> None:
         """End the sweep; trials that run now stay unfinished, for a resume."""
         self.stopping = self.stopping or why
+
+    def close(self, why: str) -> None:
+        """This session's last word."""
+        self._record("closed", why=why)
 
     def _record(self, event: str, **fields: Any) -> None:
         written = self.journal.append(event, **fields)

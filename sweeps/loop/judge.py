@@ -97,7 +97,7 @@ class Judge(TrialScheduler):
             verdict = self.inner.on_trial_result(self.view, trial, result)
         self._copied = [
             self._copy(t)
-            for t in self.view.get_trials()
+            for t in (self.view.get_trials() if before else ())
             if t.trial_id in before and t.config is not before[t.trial_id]
         ]
         return verdict

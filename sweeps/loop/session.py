@@ -84,14 +84,6 @@ def _keep_token_private() -> None:
             token.chmod(0o600)
 
 
-def capacity(sweep: Sweep) -> int:
-    """How many trials of this sweep fit into the running cluster at once, at least 1."""
-    total = ray.cluster_resources()
-    need = {"CPU": sweep.ranks * sweep.cpus_per_rank, "GPU": sweep.ranks * sweep.gpus_per_rank}
-    fits = [int((total.get(kind, 0.0) + 1e-9) // amount) for kind, amount in need.items() if amount]
-    return max(1, min(fits, default=1))
-
-
 @contextlib.contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
     """Environment variables, set back afterwards."""

@@ -10,6 +10,7 @@
 | `best_<metric>`     | double             | the best of all values that the trial reported                 |
 | `started`, `ended`  | timestamp[us, UTC] | null before                                                    |
 | `seconds`           | double             | of training (time_total_s), else from start to last report     |
+| `dollars`           | double             | of its nodes, by what it held and how long; null: no prices    |
 | `copies`            | int64              | how often it was overwritten by another trial (PBT)            |
 | `copied_from`       | string             | the trial that it was last overwritten by                      |
 | `failures`          | int64              | how often it failed, retries included                          |
@@ -20,9 +21,10 @@
 | `config`            | string             | all of the configuration as run, JSON (`store.lines`)          |
 
 A trial is pending before its first report and while it waits for a worker or for the sweep's resume. The
-schema's metadata tells in `extended` how many trials were added by `resume --extend`. After a copy the
-hyperparameters and `config` are those it goes on with. A hyperparameter with the name of
-another column is `config/<name>`. Hyperparameters of mixed types are JSON strings.
+schema's metadata tells in `extended` how many trials were added by `resume --extend`, and in `dollars` what
+the cluster cost: JSON with total, boot and idle (`store.bill`). After a copy the hyperparameters and `config`
+are those it goes on with. A hyperparameter with the name of another column is `config/<name>`, those of mixed
+types are JSON strings.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeps.store import lines
+from sweeps.store.bill import Bill
 from sweeps.store.storage import Folder
 
 _TIME = pa.timestamp("us", "UTC")
@@ -44,6 +47,7 @@ _TAIL = {
     "started": _TIME,
     "ended": _TIME,
     "seconds": pa.float64(),
+    "dollars": pa.float64(),
     "copies": pa.int64(),
     "copied_from": pa.string(),
     "failures": pa.int64(),
@@ -121,6 +125,7 @@ class TrialsTable:
         self._rows: dict[str, int] = {}
         self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
         self._extended = 0
+        self._bill = Bill()
         self._keys: list[tuple[int, int]] = []  # per trial (copies, iteration) of its last report
         self._mutex = threading.Lock()
         self._dirty = True
@@ -136,11 +141,15 @@ class TrialsTable:
         """
         kind = event["event"]
         with self._mutex:
+            self._bill.fold(event)
             if kind in ("opened", "closed"):  # whatever was running then runs no more
                 states = self._columns["state"]
                 states[:] = ["pending" if state == "running" else state for state in states]
             elif kind == "extended":
                 self._extended += int(event["trials"])
+            elif kind in ("node", "placed"):
+                self._dirty = True
+                return True
             elif kind not in _HANDLERS:
                 return True
             self._dirty = True
@@ -153,7 +162,14 @@ class TrialsTable:
             if not self._dirty:
                 return
             columns, self._dirty = {name: list(values) for name, values in self._columns.items()}, False
-            schema = self.schema.with_metadata({"extended": str(self._extended)})
+            told = {"extended": str(self._extended)}
+            if self._bill.known:
+                spent = self._bill.until()
+                columns["dollars"] = [spent.trials.get(trial, 0.0) for trial in columns["trial"]]
+                told["dollars"] = lines.encode(
+                    {"total": spent.total, "boot": spent.boot, "idle": spent.idle}
+                )
+            schema = self.schema.with_metadata(told)
         try:
             arrays = [pa.array(columns[field.name], field.type) for field in self.schema]
             sink = pa.BufferOutputStream()
@@ -234,6 +250,9 @@ class TrialsTable:
         if event.get("again"):
             self._columns["state"][row] = "pending"
 
+    def _moved(self, row: int, event: Mapping[str, Any]) -> None:
+        self._columns["state"][row] = "pending"
+
     def _ended(self, row: int, event: Mapping[str, Any]) -> None:
         reason = event.get("reason")
         self._set(row, state=event["state"], ended=int(event["t"] * 1e6))
@@ -247,6 +266,7 @@ _HANDLERS: dict[str, Callable[[TrialsTable, int, Mapping[str, Any]], bool | None
     "reported": TrialsTable._reported,
     "checkpointed": TrialsTable._checkpointed,
     "failed": TrialsTable._failed,
+    "moved": TrialsTable._moved,
     "ended": TrialsTable._ended,
 }
 

@@ -60,7 +60,7 @@ def small_ray() -> Iterator[None]:
     """A Ray of two CPUs that the sweeps of one module share: `running_ray` takes the one that is there."""
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
     ray.shutdown()
 

@@ -34,16 +34,16 @@ def said(console):
 
 def life(trial, lr, values, state, **more):
     """A trial from its suggestion to its end; state None: it goes on."""
-    yield {"event": "suggested", "trial": trial, "config": {"lr": lr}, "memo": None}
+    yield {"event": "suggested", "t": 0.0, "trial": trial, "config": {"lr": lr}, "memo": None}
     for iteration, value in enumerate(values, 1):
-        yield {"event": "reported", "trial": trial, "iteration": iteration, "decision": "CONTINUE",
+        yield {"event": "reported", "t": 0.0, "trial": trial, "iteration": iteration, "decision": "CONTINUE",
                "metrics": {"val_loss": value}}  # fmt: skip
     if state is not None:
-        yield {"event": "ended", "trial": trial, "state": state, **more}
+        yield {"event": "ended", "t": 0.0, "trial": trial, "state": state, **more}
 
 
 def ended(trial, state):
-    return {"event": "ended", "trial": trial, "state": state}
+    return {"event": "ended", "t": 0.0, "trial": trial, "state": state}
 
 
 def test_the_best_is_marked_as_results_judge_it_completed_trials_first(console):
@@ -66,9 +66,10 @@ def test_the_best_is_marked_as_results_judge_it_completed_trials_first(console):
 
 def test_a_resumed_sweep_knows_the_best_so_far_and_the_trials_that_go_on(console):
     console.recall([
-        {"event": "opened", "resumed": False}, *life("00000", 0.5, [2.0], "completed"),
+        {"event": "opened", "t": 0.0, "resumed": False}, *life("00000", 0.5, [2.0], "completed"),
         *life("00001", 0.25, [7.0, 6.0], None),
-        {"event": "copied", "trial": "00001", "config": {"lr": 0.3}, "donor": "00000", "donor_iteration": 1},
+        {"event": "copied", "t": 0.0, "trial": "00001", "config": {"lr": 0.3}, "donor": "00000",
+         "donor_iteration": 1},
     ])  # fmt: skip
     assert said(console) == []
     console.fold(ended("00001", "completed"))

@@ -251,6 +251,7 @@ def test_what_this_machine_lacks_is_said_before_a_run_not_at_birth(tmp_path: Any
 
 
 def test_a_cluster_counts_with_its_own_resources(tmp_path: Any) -> None:
+    from cluster.standing import standing
     from sweeps.checks.preflight import preflight
 
     big = sweep(
@@ -263,8 +264,10 @@ def test_a_cluster_counts_with_its_own_resources(tmp_path: Any) -> None:
         storage=str(tmp_path),
     )
     assert preflight(big) == []
-    assert preflight(big, {"CPU": 64, "GPU": 8}) == []
-    assert [p[:5] for p in preflight(big, {"CPU": 4, "GPU": 4})] == ["ranks", "ranks"]
+    assert preflight(big, standing([{"CPU": 64, "GPU": 8}])) == []
+    assert preflight(big, standing([{"CPU": 4, "GPU": 1}] * 8)) == []
+    (why,) = preflight(big, standing([{"CPU": 4, "GPU": 4}]))
+    assert why.endswith("a trial is 8 ranks with 1 CPU and 1 GPU each; all 1 workers hold 4.")
 
 
 def test_names_types_and_ranges_that_the_trainable_refuses_are_all_told_at_birth() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EVALUATION_BATCH = 256
 STARTING, START_S = ("place", "join", "build"), 300.0  # no steps yet: processes start, data are decoded
+LOGICAL_GPUS = "STARLING_LOGICAL_GPUS"  # set where GPUs are only a number in Ray's books, as in a simulation
 GRACE_S = 2.0  # how long to listen for a better explanation once one rank has failed
 
 
@@ -332,7 +333,7 @@ def connect(plan: Plan, store: str | None, rank: int, host: Any = None) -> Ranks
     import torch
     from torch import distributed as dist
 
-    cuda = plan.gpus_per_rank > 0
+    cuda = plan.gpus_per_rank > 0 and LOGICAL_GPUS not in os.environ
     if cuda and not torch.cuda.is_available():
         raise ValueError(
             "the trial asks for a GPU, and this rank's torch sees none. Install a CUDA build of torch."

@@ -14,6 +14,7 @@ from ray.tune.schedulers.pbt import _explore
 from ray.tune.search import SearchGenerator
 from ray.tune.search.search_algorithm import SearchAlgorithm
 
+from sweeps.loop.moves import PREEMPTED
 from sweeps.loop.trial_source import TrialSource
 
 
@@ -73,3 +74,18 @@ def test_a_trial_source_is_no_search_generator_so_that_pbt_accepts_it():
     assert issubclass(TrialSource, SearchAlgorithm)
     assert not issubclass(TrialSource, SearchGenerator)
     assert "isinstance(" in inspect.getsource(PopulationBasedTraining.on_trial_add)
+
+
+def test_a_trial_that_leaves_its_node_passes_through_the_controllers_methods():
+    from ray._private.state import GlobalState
+    from ray.air.execution._internal import RayActorManager
+    from ray.core.generated.common_pb2 import NodeDeathInfo
+
+    assert arguments(TuneController._schedule_trial_train) == ["self", "trial"]
+    assert arguments(TuneController._maybe_cache_trial_actor) == ["self", "trial"]
+    assert arguments(TuneController._process_trial_failure) == ["self", "trial", "exception"]
+    assert arguments(TuneController._try_recover) == ["self", "trial", "exc"]
+    assert "self._trial_to_actor[trial]" in inspect.getsource(TuneController)
+    assert "_live_actors_to_ray_actors_resources" in inspect.getsource(RayActorManager)
+    assert arguments(GlobalState.get_draining_nodes) == ["self"]
+    assert NodeDeathInfo.Reason.Value("AUTOSCALER_DRAIN_PREEMPTED") == PREEMPTED

@@ -1,0 +1,1 @@
+"""The rules of lint, one family a file; the file's name is the family's."""

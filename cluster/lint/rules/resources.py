@@ -1,0 +1,160 @@
+"""What node types claim to have, against what their machines have."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from cluster import catalogue
+from cluster.cluster_file import Cluster, NodeType
+from cluster.lint.finding import Finding, Subject
+from cluster.pods import mapping
+
+KINDS = ("launcher", "kuberay")
+
+RAYS_OWN = {
+    "cpu": "CPU",
+    "cpus": "CPU",
+    "num_cpus": "CPU",
+    "gpu": "GPU",
+    "gpus": "GPU",
+    "num_gpus": "GPU",
+    "memory": "memory",
+    "object_store_memory": "object_store_memory",
+    "tpu": "TPU",
+}
+"""What people write, in lower case: the name that Ray knows."""
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Names first, then machines, then the head."""
+    cluster = subject.cluster
+    if cluster is None:
+        return
+    for one in (cluster.head, *cluster.workers):
+        if subject.kind == "launcher":
+            yield from _names(subject, one)
+        yield from _machine(subject, cluster, one)
+    yield from _head(subject, cluster)
+    yield from _processors(subject, cluster)
+
+
+def _names(subject: Subject, one: NodeType) -> Iterator[Finding]:
+    for name in one.resources:
+        right = RAYS_OWN.get(name.casefold(), name)
+        if name != right:
+            yield subject.found(
+                "error",
+                (*one.where, "resources", name),
+                f"{name} is a resource of its own to Ray",
+                f"trials ask for {right}: this node type never fits them, and is never started",
+                f"write {right}",
+            )
+
+
+def _machine(subject: Subject, cluster: Cluster, one: NodeType) -> Iterator[Finding]:
+    if one.instance is None or cluster.provider not in ("aws", "gcp", "azure"):
+        return
+    machine = catalogue.find(cluster.provider, one.instance)
+    where = next(at for at in _places(one) if at in subject.document.lines)
+    if machine is None:
+        near = difflib.get_close_matches(one.instance, catalogue.instances(cluster.provider), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        if cluster.provider in catalogue.COMPLETE:
+            yield subject.found(
+                "error",
+                where,
+                f"there is no machine type {one.instance}",
+                "every launch is refused, and the autoscaler tries for ever",
+                f"correct it{hint}",
+            )
+        else:
+            yield subject.found(
+                "warning",
+                where,
+                f"{one.instance} is not in the catalogue, so that its resources cannot be compared",
+                "a misspelt type is refused at every launch",
+                f"make sure that it exists{hint}",
+            )
+        return
+    gpus = machine.gpus + _attached(one)
+    for name, has in (("CPU", machine.vcpus), ("GPU", gpus), ("memory", machine.memory_gib * 2**30)):
+        claimed = one.resources.get(name, 0)
+        if claimed > has:
+            unit = 2**30 if name == "memory" else 1
+            said, real = f"{claimed / unit:g}", f"{has / unit:g}{' GiB' if name == 'memory' else ''}"
+            yield subject.found(
+                "error",
+                (*one.where, "resources", name),
+                f"{one.name} claims {said} {name}; {one.instance} has {real}",
+                "Ray packs trials onto it that do not fit: they crowd each other, or crash",
+                f"write at most {has:g}",
+            )
+    if gpus and one.resources and not one.resources.get("GPU") and one.name != cluster.head.name:
+        yield subject.found(
+            "warning",
+            (*one.where, "resources"),
+            f"{one.instance} has {gpus} GPUs ({machine.gpu}); {one.name} claims none",
+            "trials that ask for a GPU never start it, and its price is paid for the CPUs",
+            f"write GPU: {gpus}",
+        )
+    if one.spot and not machine.spot:
+        yield subject.found(
+            "error",
+            where,
+            f"{one.instance} cannot be had from the spot market",
+            "every launch is refused",
+            "take another type, or drop the request for spot",
+        )
+
+
+def _places(one: NodeType) -> Iterator[tuple[str | int, ...]]:
+    config = (*one.where, "node_config")
+    yield (*config, "InstanceType")
+    yield (*config, "machineType")
+    yield (*config, "azure_arm_parameters", "vmSize")
+    yield one.where
+
+
+def _attached(one: NodeType) -> int:
+    """GPUs added to a machine of GCP that has none of its own."""
+    added = one.config.get("guestAccelerators")
+    counts = [mapping(each).get("acceleratorCount") for each in added] if isinstance(added, list) else []
+    return sum(count for count in counts if isinstance(count, int))
+
+
+def _head(subject: Subject, cluster: Cluster) -> Iterator[Finding]:
+    head = cluster.head
+    if cluster.provider in ("local", "kuberay"):
+        return  # those say it in their start commands and rayStartParams
+    if "CPU" not in head.resources or head.resources["CPU"] > 0:
+        yield subject.found(
+            "warning",
+            (*head.where, "resources", "CPU"),
+            f"the head offers {head.resources.get('CPU', 'all its')} CPUs to trials",
+            "trials slow the driver and the autoscaler, and one that fills the memory ends the sweep",
+            "write resources: {CPU: 0} for the head's node type",
+        )
+    machine = catalogue.find(cluster.provider, head.instance or "")
+    if head.resources.get("GPU") or (machine is not None and machine.gpus + _attached(head)):
+        yield subject.found(
+            "warning",
+            (*head.where, "node_config"),
+            "the head has a GPU",
+            "it runs as long as the cluster does, whether trials run or not",
+            "take a machine without one",
+        )
+
+
+def _processors(subject: Subject, cluster: Cluster) -> Iterator[Finding]:
+    head = catalogue.find(cluster.provider, cluster.head.instance or "")
+    for one in cluster.workers:
+        machine = catalogue.find(cluster.provider, one.instance or "")
+        if head is not None and machine is not None and head.arm != machine.arm:
+            yield subject.found(
+                "error",
+                one.where,
+                f"{one.name} and the head have processors of different kinds, ARM and x86",
+                "one machine image and one set of wheels cannot serve both",
+                "take machines of one kind",
+            )

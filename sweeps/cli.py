@@ -3,7 +3,7 @@
     starling run FILE ...      starling ls STORAGE       starling export PATH --to csv
     starling check FILE        starling status PATH      starling data cifar10 --from ARCHIVE
     starling resume PATH       starling best PATH        starling lr-range FILE
-    starling cluster plan YAML --sweep FILE
+    starling cluster lint|plan|simulate|up|submit|status|down YAML ...
 
 Exit codes: 0 finished; 1 finished but no trial succeeded, or stopped by failures; 2 bad input, nothing was
 started; 130 Ctrl-C. Errors go to the standard error, a sentence each.

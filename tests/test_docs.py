@@ -11,7 +11,7 @@ CIFAR-10 archive in it, and, except the README's, a finished `results/quickstart
 | `make TARGET`                  | `make -n TARGET`                                                          |
 | `pip install ...`              | its files exist                                                           |
 | `optuna-dashboard FILE`        | Optuna opens FILE                                                         |
-| `starling cluster VERB`        | `lint` and `plan`; what starts nodes is read, and its sweep checked       |
+| `starling cluster VERB`        | `lint`; `plan` of 20 trials and one seed; what starts nodes is only read  |
 | a further sweep of a file      | `starling check`; `pytest -m slow` runs it                                |
 | a file outside of the README   | the same                                                                  |
 
@@ -168,6 +168,8 @@ def command(line, patch, *, runs):
             return Path(constraints).exists() and Path("pyproject.toml").exists()
         case ["optuna-dashboard", file]:
             return opens(file)
+        case ["starling", "cluster", "plan", *rest]:
+            return cli.main(["cluster", "plan", *rest, "--trials", "20", "--seeds", "1"]) == 0
         case ["starling", "cluster", ("submit" | "simulate" | "up" | "down" | "status"), *_]:
             return understood(words[1:])
         case ["starling", "run", *rest] if not runs:

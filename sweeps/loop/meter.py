@@ -7,6 +7,7 @@ import ray
 from ray.autoscaler.v2.sdk import get_cluster_status
 
 from cluster.ledger import share
+from cluster.planning.cost import prices_of
 from cluster.prices import Prices
 from sweeps.loop import room
 from sweeps.loop.conductor import Conductor
@@ -89,6 +90,5 @@ def hourly(sweep: Sweep) -> dict[str, float]:
     cluster = room.largest(sweep) if sweep.address is not None else None
     if cluster is None or not cluster.document:
         return {}
-    prices = Prices.load(sweep.prices)
-    types = [cluster.head, *(one for one in cluster.workers if one.max_workers)]
-    return {one.name: prices.node(cluster, one).own for one in types}
+    known = prices_of(cluster, Prices.load(sweep.prices))
+    return {name: price.own for name, price in known.items()}

@@ -25,7 +25,9 @@ def largest(sweep: Sweep) -> Cluster:
     if sweep.cluster is not None:
         return cluster_file.load(sweep.cluster)
     if _on_the_head() and (file := BOOTSTRAPPED.expanduser()).is_file():
-        return cluster_file.load(file)
+        found = cluster_file.load(file)
+        if found.provider != "local":  # what machines of one's own have is known once they have joined
+            return found
     return standing(node["Resources"] for node in ray.nodes() if node["Alive"])
 
 

@@ -142,9 +142,10 @@ def test_a_killed_sink_costs_one_warning_and_no_row_that_was_logged_a_second_bef
 
 
 DRIVER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from sweeps.tracking import Tracker
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background passes on that it is ignored
 tracker = Tracker("p", None, "s", Path(sys.argv[1]))
 tracker.trial_started("00000", {"lr": 0.1})
 for step in range(100):

@@ -80,6 +80,15 @@ def test_on_the_head_the_yaml_of_ray_up_is_found(small_ray, growing, outside, mo
     assert room.largest(trial(address=here)).name == "growing"
 
 
+def test_machines_of_ones_own_are_those_that_have_joined(small_ray, outside, monkeypatch):
+    own = "{cluster_name: own, max_workers: 3, provider: {type: local, head_ip: a, worker_ips: [b, c, d]}}"
+    (outside / "ray_bootstrap_config.yaml").write_text(own)
+    monkeypatch.setattr(room, "BOOTSTRAPPED", outside / "ray_bootstrap_config.yaml")
+    here = ray.get_runtime_context().gcs_address
+    assert room.largest(trial(address=here)).name == "the running cluster"
+    assert room.trials_at_once(trial(address=here)) == 2
+
+
 def test_a_cluster_that_does_not_grow_holds_what_its_nodes_hold_one_by_one(small_ray):
     here = ray.get_runtime_context().gcs_address
     assert room.trials_at_once(trial(address=here)) == 2

@@ -145,7 +145,7 @@ DRIVER = """
 import signal, sys, time
 from pathlib import Path
 from sweeps.tracking import Tracker
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background passes on that it is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
 tracker = Tracker("p", None, "s", Path(sys.argv[1]))
 tracker.trial_started("00000", {"lr": 0.1})
 for step in range(100):

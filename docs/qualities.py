@@ -51,6 +51,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "guidance 4": (SAMPLER, {"steps": 50, "guidance": 4.0}, DRAWN),
     "scale 1": (SAMPLER, {"steps": 50, "guidance": -1.0, "scale": 1.0}, DRAWN),
     "scale 3": (SAMPLER, {"steps": 50, "guidance": -1.0, "scale": 3.0}, DRAWN),
+    "scale 3, eta 1": (SAMPLER, {"steps": 50, "guidance": -1.0, "scale": 3.0, "eta": 1.0}, DRAWN),
     "scale 10": (SAMPLER, {"steps": 50, "guidance": -1.0, "scale": 10.0}, DRAWN),
     "latent diffusion": (
         "latent_diffusion",

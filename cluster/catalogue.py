@@ -2,8 +2,9 @@
 
 `instances.csv` holds the facts, one machine type a row, as of `AS_OF`. AWS: every type that moto's catalogue
 knows (EC2's own DescribeInstanceTypes, all regions together). GCP and Azure: the GPU types and the
-general-purpose ones that suit a head, from the clouds' public lists of machines; a type that is missing
-there may well exist. `python -m cluster.catalogue` writes the rows of AWS anew from the installed moto.
+general-purpose ones that suit a head, written down by hand; vCPUs, memory and GPUs were compared with public
+price lists (docs/cluster-cost.md), local disks were not, and a type that is missing there may well exist.
+`python -m cluster.catalogue` writes the rows of AWS anew from the installed moto.
 """
 
 from __future__ import annotations

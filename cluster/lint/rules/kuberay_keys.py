@@ -1,4 +1,8 @@
-"""The keys of KubeRay's own objects, of its 1.6 API reference: Kubernetes drops others without a word."""
+"""The keys of KubeRay's own objects, up to its version 1.6: Kubernetes drops others without a word.
+
+Written down from its API reference and documentation, not made from its CRD; `kubectl apply --dry-run=server`
+has the last word.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,10 +24,24 @@ README = Path(__file__).with_name("README.md")
 
 def run(name: str) -> str | None:
     """Run one benchmark, showing its output; its section of the README, None if it failed."""
-    before, began = busy(), time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"benchmarks.{name}"], stdout=subprocess.PIPE, text=True
+    before = busy()
+    return section(
+        f"benchmarks.{name}",
+        f"python -m benchmarks {name}",
+        lambda: f"{machine()}; load {busy()} after and {before} before",
     )
+
+
+def section(module: str, command: str, about: Callable[[], str]) -> str | None:
+    """Run a module, showing its output; what stands in the documents of it, None if it failed.
+
+    Args:
+        module: that prints a table.
+        command: what to type for it.
+        about: the machine, asked afterwards.
+    """
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
@@ -35,20 +50,19 @@ def run(name: str) -> str | None:
     if process.wait():
         return None
     day = datetime.now(UTC).strftime("%Y-%m-%d")
-    what = f"`python -m benchmarks {name}`, {day}, {time.monotonic() - began:.0f} s, {machine()}"
-    what += f"; load {busy()} after and {before} before"
+    what = f"`{command}`, {day}, {time.monotonic() - began:.0f} s, {about()}"
     return f"{what}\n\n{''.join(lines).strip()}\n"
 
 
-def put(text: str, name: str, section: str) -> str:
-    """`text` with the section between the markers of `name` replaced.
+def put(text: str, name: str, section: str, page: Path = README) -> str:
+    """`text`, which is that of `page`, with the section between the markers of `name` replaced.
 
     Raises:
         ValueError: the markers are missing.
     """
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     if begin not in text or end not in text:
-        raise ValueError(f"{README} lacks the markers {begin.strip()} and {end} for the table of {name}.")
+        raise ValueError(f"{page} lacks the markers {begin.strip()} and {end} for the table of {name}.")
     head, _, rest = text.partition(begin)
     return head + begin + section + end + rest.partition(end)[2]
 
@@ -62,10 +76,10 @@ def main() -> int:
     failed = False
     for name in given.names or NAMES:
         print(f"## {name}\n", flush=True)
-        section = run(name)
-        failed |= section is None
-        if section is not None and given.write:
-            README.write_text(put(README.read_text(), name, section))
+        found = run(name)
+        failed |= found is None
+        if found is not None and given.write:
+            README.write_text(put(README.read_text(), name, found))
         print(flush=True)
     return int(failed)
 

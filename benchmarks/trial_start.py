@@ -39,6 +39,18 @@ class Clock(tune.Callback):
         self.last: dict[str, float] = {}
         self.end: dict[str, float] = {}
 
+    @classmethod
+    def of(cls, folder: Path) -> Clock:
+        """That of a finished sweep, by its journal."""
+        clock = cls()
+        for event in journal.read(folder):
+            if event["event"] == "reported":
+                clock.first.setdefault(event["trial"], event["t"])
+                clock.last[event["trial"]] = event["t"]
+            elif event["event"] == "ended":
+                clock.end[event["trial"]] = event["t"]
+        return clock
+
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
@@ -74,14 +86,7 @@ def starling(where: Path, trials: int) -> Clock:
         name=name,
         quiet=True,
     ).run()
-    clock = Clock()
-    for event in journal.read(where / name):
-        if event["event"] == "reported":
-            clock.first.setdefault(event["trial"], event["t"])
-            clock.last[event["trial"]] = event["t"]
-        elif event["event"] == "ended":
-            clock.end[event["trial"]] = event["t"]
-    return clock
+    return Clock.of(where / name)
 
 
 def fresh(where: Path, trials: int) -> Clock:

@@ -164,7 +164,7 @@ class Console:
         if self.best:
             words.append(f"best {self.sweep.metrics[0]} {self.best[1]:.5g} ({self.best[2]})")
         if self.bill.known:
-            words.append(f"${self.bill.until(time.time()).total:.2f}")
+            words.append(f"${self.bill.total(time.time()):.2f}")
         if total is not None and self.ended_now > 1:  # the first took longer: processes had to start
             each_s = (self.ends[-1] - self.ends[0]) / (self.ended_now - 1)
             words.append(f"{_span(each_s * (total - done))} left")

@@ -129,15 +129,15 @@ def restart(path: str | os.PathLike[str], *, extend: int = 0, **fields: Any) -> 
         sweep = sweep.override(**limits)
         spec = sweep_file.dump(sweep)  # a later resume goes by it too
     sweep = sweep.override(**fields)
-    spent_s = seconds_spent(journals.read(folder))
+    past = list(journals.read(folder))
+    spent_s = seconds_spent(past)
     if sweep.time_budget_s is not None and spent_s >= sweep.time_budget_s:
         problem = (
             f"time_budget: is {sweep.time_budget}, and the sweep has run for {spent_s:.0f} s; give it more "
             f"in all with `starling resume {folder.uri} --time-budget TIME`"
         )
         raise SpecError([problem], "there is no time left")
-    spent = bill.read(journals.read(folder)).total
-    if sweep.max_cost is not None and spent >= sweep.max_cost:
+    if sweep.max_cost is not None and (spent := bill.read(past).total) >= sweep.max_cost:
         problem = (
             f"max_cost: is ${sweep.max_cost:g}, and the sweep has cost ${spent:.2f}; give it more in all "
             f"with `starling resume {folder.uri} --max-cost DOLLARS`"

@@ -7,13 +7,10 @@ With `--write` each table replaces what stands between its markers in `docs/gpu.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.__main__ import put
+from benchmarks.__main__ import put, section
 from benchmarks.gpu import device
 from benchmarks.table import busy, machine
 
@@ -27,20 +24,7 @@ def run(name: str, about: str) -> str | None:
     Args:
         about: the device and the machine in words.
     """
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"benchmarks.gpu.{name}"], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        lines.append(line)
-    if process.wait():
-        return None
-    day = datetime.now(UTC).strftime("%Y-%m-%d")
-    what = f"`python -m benchmarks.gpu {name}`, {day}, {time.monotonic() - began:.0f} s, {about}"
-    return f"{what}\n\n{''.join(lines).strip()}\n"
+    return section(f"benchmarks.gpu.{name}", f"python -m benchmarks.gpu {name}", lambda: about)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,10 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     failed = False
     for name in given.names or NAMES:
         print(f"## {name}\n", flush=True)
-        section = run(name, about)
-        failed |= section is None
-        if section is not None and given.write:
-            PAGE.write_text(put(PAGE.read_text(), name, section))
+        found = run(name, about)
+        failed |= found is None
+        if found is not None and given.write:
+            PAGE.write_text(put(PAGE.read_text(), name, found, PAGE))
         print(flush=True)
     return int(failed)
 

@@ -24,7 +24,7 @@ from ray import tune
 from benchmarks.gpu import device
 from benchmarks.table import markdown, spread
 from benchmarks.trial_start import Clock
-from sweeps import Sweep, journal
+from sweeps import Sweep
 
 TRIAL: dict[str, Any] = {"dataset": "digits", "model": "resnet", "batch_size": 64, "epochs": 3}
 AT_ONCE = (1, 2, 4)
@@ -48,14 +48,7 @@ def sweep(where: Path, trials: int, at_once: int, gpus: float, config: Mapping[s
         name=name,
         quiet=True,
     ).run()
-    clock = Clock()
-    for event in journal.read(where / name):
-        if event["event"] == "reported":
-            clock.first.setdefault(event["trial"], event["t"])
-            clock.last[event["trial"]] = event["t"]
-        elif event["event"] == "ended":
-            clock.end[event["trial"]] = event["t"]
-    return clock
+    return Clock.of(where / name)
 
 
 def per_hour(ends: Sequence[float], at_once: int) -> float:

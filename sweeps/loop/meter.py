@@ -39,7 +39,7 @@ class Meter:
 
     def spent(self) -> float:
         """Dollars of the whole sweep up to now."""
-        return self.bill.until(time.time()).total
+        return self.bill.total(time.time())
 
     def look(self, now: float, force: bool = False) -> bool:
         """Write down what has changed, at most every LOOK_S unless it is forced; whether it looked."""

@@ -147,10 +147,7 @@ class TrialsTable:
                 states[:] = ["pending" if state == "running" else state for state in states]
             elif kind == "extended":
                 self._extended += int(event["trials"])
-            elif kind in ("node", "placed"):
-                self._dirty = True
-                return True
-            elif kind not in _HANDLERS:
+            elif kind not in (*_HANDLERS, "node", "placed"):  # those two are the bill's alone
                 return True
             self._dirty = True
             handler = _HANDLERS.get(kind)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
+from cluster.lint import installed_ray
 from cluster.lint.finding import Finding, Subject
 from cluster.nearest import nearest
 from cluster.pods import mapping
@@ -87,9 +85,5 @@ def check(subject: Subject) -> Iterator[Finding]:
 @cache
 def parameters() -> dict[str, Any]:
     """Name to type, of the installed Ray; `availability_zone` is read before the template is."""
-    spec = find_spec("ray")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    template = Path(spec.submodule_search_locations[0]) / "autoscaler/_private/_azure/azure-vm-template.json"
-    found = json.loads(template.read_text())["parameters"]
+    found = installed_ray.read("autoscaler/_private/_azure/azure-vm-template.json")["parameters"]
     return {name: one["type"] for name, one in found.items()} | {"availability_zone": "string"}

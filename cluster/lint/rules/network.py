@@ -51,28 +51,23 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _open(subject: Subject, where: Where, value: Any) -> Iterator[Finding]:
+    """Rules that let the world in: AWS and Azure name an address, GCP has a list of them."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key in ("CidrIp", "CidrIpv6", "sourceAddressPrefix") and inner in WORLD:
-                yield subject.found(
-                    "error",
-                    (*where, key),
-                    f"{key} is {inner}",
-                    "the whole world may connect",
-                    "write your own address with /32",
-                )
+                yield _world(subject, (*where, key), f"{key} is {inner}")
             yield from _open(subject, (*where, key), inner)
     elif isinstance(value, list):
         for i, inner in enumerate(value):
             if where and where[-1] == "sourceRanges" and inner in WORLD:
-                yield subject.found(
-                    "error",
-                    (*where, i),
-                    f"sourceRanges has {inner}",
-                    "the whole world may connect",
-                    "write your own address with /32",
-                )
+                yield _world(subject, (*where, i), f"sourceRanges has {inner}")
             yield from _open(subject, (*where, i), inner)
+
+
+def _world(subject: Subject, where: Where, what: str) -> Finding:
+    return subject.found(
+        "error", where, what, "the whole world may connect", "write your own address with /32"
+    )
 
 
 def _aws(subject: Subject, cluster: Cluster) -> Iterator[Finding]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 
+from cluster.lint import installed_ray
 from cluster.lint.finding import Finding, Subject
 from cluster.nearest import nearest
 
@@ -90,12 +88,7 @@ def check(subject: Subject) -> Iterator[Finding]:
 @cache
 def schema() -> dict[str, Any]:
     """Ray's, of the installed version, read without importing Ray."""
-    spec = find_spec("ray")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return json.loads(
-        (Path(spec.submodule_search_locations[0]) / "autoscaler" / "ray-schema.json").read_text()
-    )
+    return installed_ray.read("autoscaler/ray-schema.json")
 
 
 def _deviation(subject: Subject, error: jsonschema.ValidationError) -> Iterator[Finding]:

@@ -41,7 +41,12 @@ def test_boot_trials_and_idle_time_of_one_node_add_up_to_its_price_times_its_tim
 
 @pytest.mark.parametrize("cut", range(1, len(ONE)))
 def test_the_bill_at_any_moment_adds_up(cut):
-    ledger = read(ONE[:cut])
+    bill = Bill()
+    for event in ONE[:cut]:
+        bill.fold(event)
+    ledger = bill.until()
+    assert ledger == read(ONE[:cut])
+    assert bill.total(ONE[cut - 1]["t"]) == pytest.approx(ledger.total)
     assert ledger.total == pytest.approx(ledger.boot + ledger.idle + sum(ledger.trials.values()))
     assert ledger.total == pytest.approx(0.001 * min(ONE[cut - 1]["t"], 600))
 
@@ -52,6 +57,7 @@ def test_a_running_sweeps_bill_goes_on_between_events():
         bill.fold(event)
     assert bill.until(260).trials == {"00000": pytest.approx(0.03)}
     assert bill.until(260).total == pytest.approx(0.26)
+    assert bill.total(260) == pytest.approx(0.26)
 
 
 @pytest.mark.parametrize(

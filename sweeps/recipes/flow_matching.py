@@ -27,8 +27,8 @@ sweep = Sweep(
     trials=6,
     max_iterations=3,
     fixed={
-        "dataset": "digits", "optimizer": "adamw", "batch_size": 64, "ema_decay": 0.99, "warmup_steps": 50,
-        "epochs": 22, "report_every": 150, "samples": 250, "steps": 15, "likelihood_steps": 20,
+        "dataset": "digits", "optimizer": "adamw", "batch_size": 64, "ema_decay": 0.98, "warmup_steps": 20,
+        "epochs": 9, "report_every": 61, "samples": 250, "steps": 15, "likelihood_steps": 20,
     },
 )  # fmt: skip
 

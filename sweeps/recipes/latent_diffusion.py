@@ -30,7 +30,7 @@ sweep = Sweep(
     max_iterations=3,
     fixed={
         "dataset": "digits", "condition": "text", "optimizer": "adamw", "batch_size": 128, "ema_decay": 0.98,
-        "warmup_steps": 20, "epochs": 15, "report_every": 50, "samples": 250, "steps": 15,
+        "warmup_steps": 20, "epochs": 7, "report_every": 24, "samples": 250, "steps": 15,
     },
 )  # fmt: skip
 

@@ -25,11 +25,12 @@ sweep = Sweep(
     mode="min",
     search="tpe",
     scheduler="asha:grace_period=1,reduction_factor=3",
-    trials=8,
+    trials=6,
     max_iterations=3,
     fixed={
-        "dataset": "digits", "prediction": "edm", "optimizer": "adamw", "batch_size": 64, "ema_decay": 0.995,
-        "warmup_steps": 50, "epochs": 30, "report_every": 200, "samples": 250, "steps": 30,
+        "dataset": "digits", "prediction": "edm", "optimizer": "adamw", "batch_size": 64, "ema_decay": 0.98,
+        "warmup_steps": 20, "epochs": 9, "report_every": 61, "samples": 250, "steps": 20,
+        "likelihood_steps": 20,
     },
 )  # fmt: skip
 

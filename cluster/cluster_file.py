@@ -124,7 +124,8 @@ def _launcher(path: Path, document: Mapping[str, Any], lines: Mapping[Where, int
         head, workers = _own_machines(read, document, provider)
     else:
         head, workers = _rented_machines(read, document)
-    commands = "\n".join(map(str, document.get("head_start_ray_commands") or []))
+    starts = document.get("head_start_ray_commands")
+    commands = "\n".join(map(str, starts)) if isinstance(starts, list) else ""
     asked = LAUNCHES.search(commands)
     return Cluster(
         path=path,
@@ -145,7 +146,7 @@ def _launcher(path: Path, document: Mapping[str, Any], lines: Mapping[Where, int
 def _rented_machines(read: _Reader, document: Mapping[str, Any]) -> tuple[NodeType, tuple[NodeType, ...]]:
     types = read.mapping(document, "available_node_types", ())
     head = document.get("head_node_type")
-    if head not in types:
+    if not isinstance(head, str) or head not in types:
         raise ValueError(
             f"{read.path}:{read.line(('head_node_type',))}: head_node_type is {head!r}; it must name one of "
             f"available_node_types: {', '.join(map(str, types))}"
@@ -271,7 +272,9 @@ def _kuberay(
         max_workers=sum(one.max_workers for one in workers),
         upscaling_speed={"Conservative": 1.0}.get(str(options.get("upscalingMode")), 1000.0),
         idle_timeout_s=read.number(options, "idleTimeoutSeconds", (*at, "autoscalerOptions"), 60.0),
-        launches=int(pods.environment(options).get("AUTOSCALER_MAX_CONCURRENT_LAUNCHES", LAUNCHES_DEFAULT)),
+        launches=int(
+            str(pods.environment(options).get("AUTOSCALER_MAX_CONCURRENT_LAUNCHES", LAUNCHES_DEFAULT))
+        ),
         document=document,
         lines=lines,
     )

@@ -50,7 +50,7 @@ def resources(group: Any) -> dict[str, float]:
     started = mapping(mapping(group).get("rayStartParams"))
     for key, kind in (("num-cpus", "CPU"), ("num-gpus", "GPU")):
         if key in started:
-            found[kind] = float(started[key])
+            found[kind] = float(str(started[key]))
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ def families() -> list[str]:
 
 
 def lint(path: str | os.PathLike[str]) -> list[Finding]:
-    """Everything found in a cluster's YAML (Ray's launcher or KubeRay) or a Slurm batch script, by line.
+    """Everything found in a YAML of Ray's launcher or KubeRay, a NetworkPolicy or a Slurm script, by line.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -37,7 +38,7 @@ def lint(path: str | os.PathLike[str]) -> list[Finding]:
     path = Path(path)
     found: list[Finding] = []
     for subject in _subjects(path):
-        if subject.kind != "slurm" and subject.cluster is None:
+        if subject.kind in ("launcher", "kuberay") and subject.cluster is None:
             found.append(_unreadable(subject))
         for name in families():
             family = importlib.import_module(f"cluster.lint.rules.{name}")
@@ -87,12 +88,15 @@ def _subjects(path: Path) -> Iterator[Subject]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no cluster file {os.fspath(path)!r}")
     content = path.read_text()
-    if content.startswith("#!"):
+    if content.startswith("#!") or re.search(r"^#SBATCH ", content, re.MULTILINE):
         nothing = Document(content={}, lines={}, repeated=())
         yield Subject(path=path, kind="slurm", text=content, document=nothing, cluster=None)
         return
     any_of_ours = False
     for document in documents(path):
+        if document.content.get("kind") == "NetworkPolicy":
+            any_of_ours = True
+            yield Subject(path=path, kind="policy", text=content, document=document, cluster=None)
         if document.kind is None:
             continue
         any_of_ours = True

@@ -14,7 +14,8 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "edit", "skipped")
 """error: fails, costs or exposes what nobody wants; warning: works, and is worse than it could be; edit: a
 value of yours is still to be filled in; skipped: a check was left out here."""
 
-Kind = Literal["launcher", "kuberay", "slurm"]
+Kind = Literal["launcher", "kuberay", "policy", "slurm"]
+"""Ray's launcher; a RayCluster or RayJob; a NetworkPolicy; a batch script."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +48,7 @@ class Subject:
     document: Document
     """Empty for a batch script."""
     cluster: Cluster | None
-    """None for a batch script, and where the document has not the form of a cluster."""
+    """None for a batch script and a policy, and where the document has not the form of a cluster."""
 
     @property
     def content(self) -> Any:

@@ -69,7 +69,15 @@ def _walk(subject: Subject, where: Where, value: Any, shape: Any) -> Iterator[Fi
         top = shape.name == "RunInstancesRequest"
         known = [*shape.members, *(RAYS if top else ())]
         for key, inner in value.items():
-            if key in shape.members:
+            if top and key in FILLED:
+                yield subject.found(
+                    "error",
+                    (*where, key),
+                    f"{key} in a node_config",
+                    "Ray writes it itself, and its call with both is refused",
+                    "remove it; the node type's min_workers and max_workers say how many",
+                )
+            elif key in shape.members:
                 yield from _walk(subject, (*where, key), inner, shape.members[key])
             elif not (top and isinstance(inner, RAYS.get(key, ()))):
                 yield subject.found(

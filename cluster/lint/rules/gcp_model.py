@@ -70,6 +70,8 @@ def _walk(subject: Subject, where: Where, value: Any, schema: dict[str, Any]) ->
         kind == "string" and schema.get("format") in ("int64", "uint64") and isinstance(value, int)
     )
     right = isinstance(value, TYPES.get(kind, object)) or number_as_text
+    if kind == "string" and number_as_text is False and schema.get("format") in ("int64", "uint64"):
+        right = isinstance(value, str) and value.isdigit()
     if not right or (kind != "boolean" and isinstance(value, bool)):
         yield subject.found(
             "error",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from cluster.cluster_file import Cluster
@@ -9,6 +10,8 @@ from cluster.lint.finding import Finding, Subject
 from cluster.pods import mapping
 
 KINDS = ("launcher",)
+
+POWERFUL = re.compile(r"(?i)[\w-]*(?:admin|full-?access|power-?user|\broot\b|\bowner\b|\beditor\b)[\w-]*")
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -51,7 +54,25 @@ def _aws(subject: Subject, cluster: Cluster) -> Iterator[Finding]:
             "it may use every machine and bucket of the account",
             "write a role of your own: cluster/access/aws.sh",
         )
+    yield from _powerful(subject, cluster, "IamInstanceProfile")
+    for one in (cluster.head, *cluster.workers):
+        if len(mapping(one.config.get("IamInstanceProfile"))) > 1:
+            yield subject.found(
+                "error",
+                (*one.where, "node_config", "IamInstanceProfile"),
+                f"{one.name} names its role twice",
+                "EC2 refuses the launch",
+                "write Name or Arn, not both",
+            )
     for one in cluster.workers:
+        if not one.config.get("IamInstanceProfile"):
+            yield subject.found(
+                "warning",
+                (*one.where, "node_config", "IamInstanceProfile"),
+                f"{one.name} has no role",
+                "its trials cannot write checkpoints into a bucket",
+                "write IamInstanceProfile: {Name: starling-worker}, of cluster/access/aws.sh",
+            )
         if head and one.config.get("IamInstanceProfile") == head:
             yield subject.found(
                 "warning",
@@ -62,7 +83,30 @@ def _aws(subject: Subject, cluster: Cluster) -> Iterator[Finding]:
             )
 
 
+def _powerful(subject: Subject, cluster: Cluster, key: str) -> Iterator[Finding]:
+    """Roles that are called after what they may do, which is everything."""
+    for one in (cluster.head, *cluster.workers):
+        if found := POWERFUL.search(str(one.config.get(key, ""))):
+            yield subject.found(
+                "error",
+                (*one.where, "node_config", key),
+                f"{one.name} has a role called {found[0]}",
+                "code of a trial, and whoever gets at it, may do everything in the account",
+                "write a role that may do what is needed: cluster/access makes it",
+            )
+
+
 def _gcp(subject: Subject, cluster: Cluster) -> Iterator[Finding]:
+    yield from _powerful(subject, cluster, "serviceAccounts")
+    for one in cluster.workers:
+        if not one.config.get("serviceAccounts"):
+            yield subject.found(
+                "warning",
+                (*one.where, "node_config", "serviceAccounts"),
+                f"{one.name} has no service account",
+                "its trials cannot write checkpoints into a bucket",
+                "write the worker's account of cluster/access/gcp.sh",
+            )
     for one in (cluster.head, *cluster.workers):
         accounts = one.config.get("serviceAccounts")
         if one.name == cluster.head.name and not accounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 from cluster import pods
 from cluster.lint.finding import Finding, Subject
 from cluster.lint.rules.limits import MANY
+from cluster.lint.rules.network_policy import open_rules
 from cluster.pods import mapping
 from cluster.yaml_lines import Where, documents
 
 KINDS = ("kuberay",)
 
-WORDS = {"upscalingMode": ("Default", "Aggressive", "Conservative"), "version": ("v1", "v2")}
+NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+LONGEST = 47
+"""Letters of a cluster's name: KubeRay makes names of services from it, of 63 at most."""
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -29,8 +33,6 @@ def check(subject: Subject) -> Iterator[Finding]:
             "write apiVersion: ray.io/v1",
         )
     at, spec = ray_cluster(subject)
-    if content["kind"] == "RayJob":
-        yield from _job(subject, mapping(content.get("spec")))
     if str(spec.get("rayVersion")) != version("ray"):
         yield subject.found(
             "error",
@@ -39,15 +41,55 @@ def check(subject: Subject) -> Iterator[Finding]:
             f"this machine has {version('ray')}: jobs are submitted in another version's protocol",
             f"write rayVersion: {version('ray')}, and the same Ray in the image",
         )
+    name = str(mapping(content.get("metadata")).get("name", ""))
+    if not re.fullmatch(NAME, name) or len(name) > LONGEST:
+        yield subject.found(
+            "error",
+            ("metadata", "name"),
+            f"the name is {name!r}",
+            "Kubernetes refuses it, or a service made of it",
+            f"write small letters, digits and -, {LONGEST} at most",
+        )
+    yield from _names(subject, at, spec)
     yield from _autoscaler(subject, at, spec)
     yield from _token(subject, at, spec)
-    if not _fenced(subject, mapping(spec.get("headGroupSpec"))):
+    every = [("headGroupSpec",), *(("workerGroupSpecs", i) for i in range(len(groups(spec))))]
+    for inner, group in zip(every, (mapping(spec.get("headGroupSpec")), *groups(spec)), strict=True):
+        if _fenced(subject, group):
+            continue
         yield subject.found(
             "warning",
-            (*at, "headGroupSpec"),
-            "no NetworkPolicy beside this file selects the pods",
+            (*at, *inner),
+            "no NetworkPolicy beside this file selects the pods and keeps others out",
             "every pod of the Kubernetes cluster reaches Ray's ports; the token goes over them unencrypted",
             "write one: cluster/kuberay/networkpolicy.yaml",
+        )
+
+
+def _names(subject: Subject, at: Where, spec: Mapping[str, Any]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for i, group in enumerate(groups(spec)):
+        name = str(group.get("groupName"))
+        if name in seen or not re.fullmatch(NAME, name):
+            yield subject.found(
+                "error",
+                (*at, "workerGroupSpecs", i, "groupName"),
+                f"a group is called {name}" + (", as another is" if name in seen else ""),
+                "KubeRay refuses the file",
+                "write small letters, digits and -, each name once",
+            )
+        seen.add(name)
+    if not groups(spec):
+        yield subject.found(
+            "error",
+            (*at, "workerGroupSpecs"),
+            "there is no group of workers",
+            "the head takes no trials: nothing ever runs",
+            "add one",
+        )
+    if spec.get("suspend") is True:
+        yield subject.found(
+            "error", (*at, "suspend"), "the cluster is suspended", "no pod is ever started", "drop suspend"
         )
 
 
@@ -65,25 +107,6 @@ def groups(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [mapping(one) for one in found] if isinstance(found, list) else []
 
 
-def _job(subject: Subject, spec: Mapping[str, Any]) -> Iterator[Finding]:
-    if spec.get("shutdownAfterJobFinishes") is not True:
-        yield subject.found(
-            "error",
-            ("spec", "shutdownAfterJobFinishes"),
-            "the cluster stays when the job has ended",
-            "its head is paid for until somebody finds it",
-            "write shutdownAfterJobFinishes: true",
-        )
-    if "activeDeadlineSeconds" not in spec:
-        yield subject.found(
-            "warning",
-            ("spec", "activeDeadlineSeconds"),
-            "the job may run for ever",
-            "a sweep that hangs is paid for until somebody finds it",
-            "write activeDeadlineSeconds",
-        )
-
-
 def _autoscaler(subject: Subject, at: Where, spec: Mapping[str, Any]) -> Iterator[Finding]:
     if spec.get("enableInTreeAutoscaling") is not True:
         yield subject.found(
@@ -96,15 +119,6 @@ def _autoscaler(subject: Subject, at: Where, spec: Mapping[str, Any]) -> Iterato
         return
     where = (*at, "autoscalerOptions")
     options = mapping(spec.get("autoscalerOptions"))
-    for key, words in WORDS.items():
-        if key in options and options[key] not in words:
-            yield subject.found(
-                "error",
-                (*where, key),
-                f"{key} is {options[key]!r}",
-                "Kubernetes refuses the file",
-                f"write one of {', '.join(words)}",
-            )
     if options.get("version") == "v1":
         yield subject.found(
             "warning",
@@ -153,9 +167,9 @@ def _token(subject: Subject, at: Where, spec: Mapping[str, Any]) -> Iterator[Fin
         )
 
 
-def _fenced(subject: Subject, head: Mapping[str, Any]) -> bool:
-    """Whether a NetworkPolicy of a file beside this one selects the head."""
-    labels = mapping(mapping(mapping(head.get("template")).get("metadata")).get("labels"))
+def _fenced(subject: Subject, group: Mapping[str, Any]) -> bool:
+    """Whether a NetworkPolicy of a file beside this one selects a group's pods, and lets in no stranger."""
+    labels = mapping(mapping(mapping(group.get("template")).get("metadata")).get("labels"))
     for file in subject.path.parent.glob("*.yaml"):
         try:
             found = documents(file)
@@ -163,7 +177,8 @@ def _fenced(subject: Subject, head: Mapping[str, Any]) -> bool:
             continue  # that file is not the one examined
         for one in found:
             if one.content.get("kind") == "NetworkPolicy":
-                selector = mapping(mapping(one.content.get("spec")).get("podSelector"))
-                if mapping(selector.get("matchLabels")).items() <= labels.items():
+                spec = mapping(one.content.get("spec"))
+                chosen = mapping(mapping(spec.get("podSelector")).get("matchLabels"))
+                if chosen.items() <= labels.items() and next(open_rules(spec), None) is None:
                     return True
     return False

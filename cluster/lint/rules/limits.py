@@ -55,6 +55,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         )
     if not kuberay and cluster.provider != "local":
         yield from _sums(subject, cluster)
+    yield from _types(subject, cluster)
     yield from _pace(subject, cluster)
 
 
@@ -89,6 +90,17 @@ def _sums(subject: Subject, cluster: Cluster) -> Iterator[Finding]:
             f"the head's node type may have {cluster.head.max_workers} workers too",
             "small trials may be given machines that were meant for the head",
             "write max_workers: 0 there",
+        )
+
+
+def _types(subject: Subject, cluster: Cluster) -> Iterator[Finding]:
+    if cluster.workers and all(one.max_workers == 0 for one in cluster.workers):
+        yield subject.found(
+            "error",
+            (*cluster.workers[0].where, "maxReplicas" if subject.kind == "kuberay" else "max_workers"),
+            "no node type may have a worker",
+            "no worker is ever started",
+            "write how many may run",
         )
 
 

@@ -1,29 +1,55 @@
-"""How the machines themselves are kept: metadata service, disks, what stays behind."""
+"""How machines are kept: metadata service, ids, tags, what they leave behind, whether they can be ended."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from cluster import catalogue
 from cluster.cluster_file import NodeType
 from cluster.lint.finding import Finding, Subject
 from cluster.pods import mapping
 
 KINDS = ("launcher",)
 
+IDS = {
+    "ImageId": r"ami-[0-9a-f]{8}([0-9a-f]{9})?",
+    "SubnetIds": r"subnet-[0-9a-f]{8}([0-9a-f]{9})?",
+    "SecurityGroupIds": r"sg-[0-9a-f]{8}([0-9a-f]{9})?",
+}
+"""What EC2's ids look like."""
+
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """AWS asks for it by keys; GCP and Azure encrypt every disk and guard the metadata service anyway."""
+    """AWS asks for it by keys; GCP and Azure guard the metadata service anyway."""
     cluster = subject.cluster
     if cluster is None:
         return
     provider = mapping(subject.content.get("provider"))
     if cluster.provider == "aws":
         for one in (cluster.head, *cluster.workers):
-            yield from _aws(subject, one)
+            yield from _metadata(subject, one)
+            yield from _end(subject, one)
+            yield from _ids(subject, one)
+    if cluster.provider == "aws":
+        for one in (cluster.head, *cluster.workers):
+            if missing := _untagged(one):
+                yield subject.found(
+                    "warning",
+                    (*one.where, "node_config", "TagSpecifications"),
+                    f"{' and '.join(missing)} of {one.name} have no tag of yours",
+                    "the bill cannot be told apart, and disks that were left cannot be found",
+                    "write TagSpecifications for instance and volume, as in cluster/aws.yaml",
+                )
     if cluster.provider == "gcp":
         for one in (cluster.head, *cluster.workers):
-            yield from _gcp(subject, one)
+            if not mapping(one.config.get("tags")).get("items"):
+                yield subject.found(
+                    "warning",
+                    (*one.where, "node_config", "tags"),
+                    f"{one.name} has no network tag",
+                    "rules of the firewall that go by a tag do not reach it",
+                    "write tags: {items: [starling]}, as cluster/access/gcp.sh has it",
+                )
     if cluster.provider in ("aws", "gcp", "azure") and provider.get("cache_stopped_nodes") is not False:
         yield subject.found(
             "warning",
@@ -36,72 +62,122 @@ def check(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _aws(subject: Subject, one: NodeType) -> Iterator[Finding]:
-    where = (*one.where, "node_config")
-    if mapping(one.config.get("MetadataOptions")).get("HttpTokens") != "required":
+def _untagged(one: NodeType) -> list[str]:
+    """Kinds of things of a node that get no tag, or one without name or value."""
+    found = one.config.get("TagSpecifications")
+    tagged = set()
+    for each in map(mapping, found if isinstance(found, list) else []):
+        tags = each.get("Tags")
+        if isinstance(tags, list) and tags and all({"Key", "Value"} <= set(mapping(tag)) for tag in tags):
+            tagged.add(each.get("ResourceType") if isinstance(each.get("ResourceType"), str) else None)
+    return [f"{kind}s" for kind in ("instance", "volume") if kind not in tagged]
+
+
+def _metadata(subject: Subject, one: NodeType) -> Iterator[Finding]:
+    where = (*one.where, "node_config", "MetadataOptions")
+    options = mapping(one.config.get("MetadataOptions"))
+    if options.get("HttpTokens") != "required":
         yield subject.found(
             "error",
-            (*where, "MetadataOptions"),
+            where,
             f"{one.name} does not require IMDSv2",
             "a request forged through any program on the node reads the role's keys",
             "write MetadataOptions: {HttpTokens: required, HttpEndpoint: enabled}",
         )
-    disks = one.config.get("BlockDeviceMappings")
-    for i, disk in enumerate(disks if isinstance(disks, list) else []):
-        ebs = mapping(mapping(disk).get("Ebs"))
-        if ebs and ebs.get("Encrypted") is not True:
-            yield subject.found(
-                "error",
-                (*where, "BlockDeviceMappings", i),
-                f"disk {mapping(disk).get('DeviceName', i)} of {one.name} is not encrypted",
-                "data, tokens and checkpoints lie on it in the clear",
-                "write Encrypted: true",
-            )
-        if ebs and ebs.get("DeleteOnTermination") is False:
-            yield subject.found(
-                "warning",
-                (*where, "BlockDeviceMappings", i),
-                f"disk {mapping(disk).get('DeviceName', i)} of {one.name} outlives its node",
-                "it is paid for until somebody finds it",
-                "write DeleteOnTermination: true",
-            )
-    if not disks:
-        yield subject.found(
-            "error",
-            (*where, "BlockDeviceMappings"),
-            f"{one.name} leaves its disk to the image",
-            "it is as small as the image allows, and not encrypted",
-            "write BlockDeviceMappings with VolumeSize and Encrypted: true",
-        )
-
-
-def _gcp(subject: Subject, one: NodeType) -> Iterator[Finding]:
-    where = (*one.where, "node_config", "scheduling")
-    found = one.config.get("scheduling")
-    rules = [mapping(each) for each in (found if isinstance(found, list) else [found])]
-    machine = catalogue.find("gcp", one.instance or "")
-    gpus = "guestAccelerators" in one.config or (machine is not None and machine.gpus)
-    if gpus and all(each.get("onHostMaintenance") != "TERMINATE" for each in rules):
+    if options.get("HttpEndpoint", "enabled") != "enabled":
         yield subject.found(
             "error",
             where,
-            f"{one.name} has GPUs and no onHostMaintenance: TERMINATE",
-            "Compute Engine cannot move machines with GPUs, and refuses the launch",
-            "write scheduling: {onHostMaintenance: TERMINATE}",
+            f"{one.name} has no metadata service",
+            "it gets no keys of its role, and hears no notice of preemption",
+            "write HttpEndpoint: enabled",
         )
-    if any(each.get("preemptible") is True for each in rules):
+    hops = options.get("HttpPutResponseHopLimit", 1)
+    if isinstance(hops, int) and not 1 <= hops <= 2:
         yield subject.found(
             "warning",
             where,
-            f"{one.name} is preemptible, the old form of spot",
-            "it is ended after 24 hours in any case",
-            "write provisioningModel: SPOT with instanceTerminationAction: DELETE",
+            f"HttpPutResponseHopLimit is {hops}",
+            "the role's keys travel further than the machine and a container on it",
+            "write 1, or 2 with docker",
         )
-    if not mapping(one.config.get("tags")).get("items"):
+
+
+def _end(subject: Subject, one: NodeType) -> Iterator[Finding]:
+    where = (*one.where, "node_config")
+    spot = mapping(mapping(one.config.get("InstanceMarketOptions")).get("SpotOptions"))
+    if spot.get("SpotInstanceType") == "persistent":
+        yield subject.found(
+            "error",
+            (*where, "InstanceMarketOptions"),
+            f"{one.name} asks for spot persistently",
+            "EC2 starts anew what the autoscaler ends, and it is paid for until somebody finds it",
+            "write SpotInstanceType: one-time",
+        )
+    if spot.get("InstanceInterruptionBehavior") in ("stop", "hibernate"):
         yield subject.found(
             "warning",
-            (*one.where, "node_config", "tags"),
-            f"{one.name} has no network tag",
-            "rules of the firewall that go by a tag do not reach it",
-            "write tags: {items: [starling]}, as cluster/access/gcp.sh has it",
+            (*where, "InstanceMarketOptions"),
+            f"machines of {one.name} that are taken away are kept",
+            "their disks are paid for until somebody finds them",
+            "write InstanceInterruptionBehavior: terminate",
+        )
+    if one.config.get("DisableApiTermination") is True:
+        yield subject.found(
+            "error",
+            (*where, "DisableApiTermination"),
+            f"{one.name} cannot be ended",
+            "the autoscaler tries for ever, and it is paid for ever",
+            "drop it",
+        )
+    market = mapping(one.config.get("InstanceMarketOptions")).get("MarketType")
+    reservation = mapping(one.config.get("CapacityReservationSpecification"))
+    if market == "capacity-block" and not reservation.get("CapacityReservationTarget"):
+        yield subject.found(
+            "error",
+            (*where, "InstanceMarketOptions"),
+            f"{one.name} is to come from a capacity block, and names none",
+            "EC2 refuses the launch",
+            "write CapacityReservationSpecification with its id",
+        )
+    if mapping(one.config.get("Placement")).get("Tenancy") in ("dedicated", "host"):
+        yield subject.found(
+            "warning",
+            (*where, "Placement"),
+            f"machines of {one.name} are nobody else's",
+            "that costs extra by the hour, and there is no spot",
+            "drop Tenancy",
+        )
+
+
+def _ids(subject: Subject, one: NodeType) -> Iterator[Finding]:
+    where = (*one.where, "node_config")
+    for key, form in IDS.items():
+        found = one.config.get(key)
+        for value in found if isinstance(found, list) else [found]:
+            text = str(value)
+            known = not value or re.search(r"REPLACE|resolve:ssm|(?i:^latest_dlami$)", text)
+            if not known and not re.fullmatch(form, text):
+                yield subject.found(
+                    "error",
+                    (*where, key),
+                    f"{text} is no id of EC2",
+                    "every launch is refused",
+                    f"write {form.partition('[')[0]}... as `cluster/access/aws.sh` prints it",
+                )
+    if not one.config.get("SubnetIds") and not {"SubnetId", "NetworkInterfaces"} & set(one.config):
+        yield subject.found(
+            "error",
+            (*where, "SubnetIds"),
+            f"{one.name} names no subnet",
+            "Ray takes those of the default network, where your security group is not",
+            "write SubnetIds: [subnet-...], one for each zone",
+        )
+    if "SubnetId" in one.config and "NetworkInterfaces" not in one.config:
+        yield subject.found(
+            "error",
+            (*where, "SubnetId"),
+            "SubnetId, which Ray writes itself",
+            "Ray looks for SubnetIds; without it, it takes any subnet of the default network",
+            "write SubnetIds: [subnet-...]",
         )

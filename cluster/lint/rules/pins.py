@@ -17,6 +17,18 @@ KINDS = ("launcher", "kuberay")
 IMAGES = ("image", "head_image", "worker_image")
 PIP = re.compile(r"pip3? install (.+?)(?:&&|\|\||;|\||$)", re.MULTILINE)
 
+MOVING = (
+    (r"pip3? install[^;&|]*\s(?:-U|--upgrade|--pre)\b[^;&|]*", "the newest there is", "pin it"),
+    (
+        r"git\+(?:https|ssh)://(?![^\s\"']+@[0-9a-f]{7,40}\b|[^\s\"']+@v?\d)[^\s\"']+",
+        "no commit is named",
+        "write @COMMIT",
+    ),
+    (r"git clone (?!.*(?:checkout|--branch v?\d))[^;&|]+", "no commit is named", "add git checkout COMMIT"),
+    (r"\b(?:conda|mamba) install (?![^;&|]*=)[^;&|]+", "no version is named", "write NAME=VERSION"),
+)
+"""What fetches another thing tomorrow; what it is; what to write."""
+
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Container images, machine images, wheels and requirements."""
@@ -36,6 +48,15 @@ def check(subject: Subject) -> Iterator[Finding]:
                 "every node may get another Ray",
                 f'write "ray[default,tune]=={version("ray")}"',
             )
+        for pattern, what, fix in MOVING:
+            if found := re.search(pattern, value):
+                yield subject.found(
+                    "warning",
+                    where,
+                    f"{found[0][:60]}: {what}",
+                    "nodes that come later may run other code",
+                    fix,
+                )
         for install in PIP.finditer(value):
             yield from _requirements(subject, where, install[1])
     cluster = subject.cluster
@@ -77,9 +98,9 @@ def _requirements(subject: Subject, where: Where, arguments: str) -> Iterator[Fi
     listed = any(word in ("-c", "-r", "--constraint", "--requirement", "--require-hashes") for word in words)
     for word in words:
         name = re.match(r"[A-Za-z0-9_.-]+", word)
-        if word.startswith("-") or name is None:
+        if word.startswith("-"):
             continue
-        package = name[0].lower()
+        package = name[0].lower() if name else ""
         rest = re.sub(r"\[.*?\]", "", word[len(package) :])
         if package == "ray" and rest.startswith("==") and rest[2:] != version("ray"):
             yield subject.found(
@@ -89,6 +110,14 @@ def _requirements(subject: Subject, where: Where, arguments: str) -> Iterator[Fi
                 "head, nodes and this machine must have the same",
                 f'write "ray[default,tune]=={version("ray")}"',
             )
+        elif (package == "ray" and "[" not in word) or (package == "ray" and "default" not in word):
+            yield subject.found(
+                "error",
+                where,
+                f"{word}: Ray without what its dashboard and autoscaler need",
+                "the head starts no worker, and takes no job",
+                f'write "ray[default,tune]=={version("ray")}"',
+            )
         elif package == "ray" and not rest.startswith(("==", " @", "@")):
             yield subject.found(
                 "error",
@@ -96,6 +125,14 @@ def _requirements(subject: Subject, where: Where, arguments: str) -> Iterator[Fi
                 f"{word}: Ray without a version",
                 "nodes that come after the next release do not join",
                 f'write "ray[default,tune]=={version("ray")}"',
+            )
+        elif not listed and re.match(r"(~|\$HOME|\.{1,2})?/", word) and not word.endswith(".whl"):
+            yield subject.found(
+                "warning",
+                where,
+                f"pip installs what {word} needs in whatever versions there are",
+                "nodes that come later may run other code",
+                "add -c ~/starling/constraints.txt",
             )
         elif not listed and "/" not in word and not rest.startswith(("==", " @", "@")) and package != "ray":
             yield subject.found(

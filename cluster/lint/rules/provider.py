@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from cluster.cluster_file import Cluster
 from cluster.lint.finding import Finding, Subject
+from cluster.lint.rules.schema import schema
 from cluster.nearest import nearest
 from cluster.pods import mapping
 
@@ -17,7 +18,7 @@ KINDS = ("launcher",)
 NEEDED = {
     "aws": ("region",),
     "gcp": ("project_id", "region", "availability_zone"),
-    "azure": ("location", "resource_group"),
+    "azure": ("location", "resource_group", "subscription_id"),
     "local": ("head_ip", "worker_ips"),
     "external": ("module",),
 }
@@ -33,10 +34,50 @@ TYPES = (
     "spark",
     "vsphere",
 )
+ANY = (
+    "type",
+    "module",
+    "cache_stopped_nodes",
+    "use_internal_ips",
+    "disable_node_updaters",
+    "disable_launch_config_check",
+    "foreground_node_launch",
+    "worker_liveness_check",
+    "worker_rpc_drain",
+)
+KEYS = {
+    "aws": ("region", "availability_zone", "aws_credentials", "key_pair", "security_group", "cloudwatch"),
+    "gcp": ("project_id", "region", "availability_zone", "gcp_credentials", "_has_tpus"),
+    "azure": (
+        "location",
+        "resource_group",
+        "subscription_id",
+        "unique_id",
+        "msi",
+        "msi_name",
+        "msi_resource_group",
+        "nsg",
+        "subnet",
+        "subnet_mask",
+        "vnet",
+        "tags",
+        "availability_zone",
+        "use_external_head_ip",
+    ),
+    "local": ("head_ip", "worker_ips", "external_head_ip", "coordinator_address"),
+}
+"""Keys that Ray's providers read."""
+
+SWITCHES = {
+    "disable_node_updaters": "nothing is copied to nodes, installed or started there",
+    "foreground_node_launch": "nodes are asked for one after the other, while everything else waits",
+    "disable_launch_config_check": "nodes of an older file are kept, though it says otherwise now",
+}
+"""Keys of the provider that must not be true: what follows."""
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """The provider itself, then how one logs in to its machines."""
+    """The provider itself, then its keys."""
     provider = mapping(subject.content.get("provider"))
     kind = str(provider.get("type"))
     if kind not in TYPES:
@@ -55,22 +96,35 @@ def check(subject: Subject) -> Iterator[Finding]:
             yield subject.found(
                 "error", ("provider", key), f"provider has no {key}", "`ray up` stops there", f"write {key}"
             )
-    zone, region = str(provider.get("availability_zone", "")), str(provider.get("region", ""))
-    for one in filter(None, re.split(r",\s*", zone)):
-        if (
-            region
-            and cluster is not None
-            and cluster.provider in ("aws", "gcp")
-            and not one.startswith(region)
-        ):
+    for key, why in SWITCHES.items():
+        if provider.get(key) is True:
+            yield subject.found("error", ("provider", key), f"{key} is true", why, f"drop {key}")
+    if subject.content.get("file_mounts_sync_continuously") is True:
+        yield subject.found(
+            "warning",
+            ("file_mounts_sync_continuously",),
+            "mounts are copied again and again while the cluster runs",
+            "with hundreds of nodes the head does nothing else, and code changes under running trials",
+            "write false",
+        )
+    if cluster is not None and cluster.provider in KEYS:
+        yield from _keys(subject, cluster.provider, provider)
+
+
+def _keys(subject: Subject, cloud: str, provider: Mapping[str, Any]) -> Iterator[Finding]:
+    known = (*ANY, *KEYS[cloud])
+    for key in provider:
+        if key not in known:
+            top = key in schema()["properties"]
             yield subject.found(
                 "error",
-                ("provider", "availability_zone"),
-                f"zone {one} is not in region {region}",
-                "every launch is refused",
-                f"write a zone of {region}",
+                ("provider", key),
+                f"Ray's {cloud} provider reads no key {key!r}",
+                "it is ignored without a word",
+                "move it to the left: it is a key of the file"
+                if top
+                else f"correct or remove it{nearest(key, known)}",
             )
-    yield from _log_in(subject, cluster)
 
 
 def _module(subject: Subject, name: str) -> Iterator[Finding]:
@@ -90,44 +144,3 @@ def _module(subject: Subject, name: str) -> Iterator[Finding]:
             "neither `ray up` here nor the autoscaler on the head can load it",
             f"correct it{nearest(cls, classes)}",
         )
-
-
-def _log_in(subject: Subject, cluster: Cluster | None) -> Iterator[Finding]:
-    auth = mapping(subject.content.get("auth"))
-    if cluster is None or cluster.provider not in ("aws", "gcp", "azure", "local"):
-        return
-    if not auth.get("ssh_user"):
-        yield subject.found(
-            "error",
-            ("auth", "ssh_user"),
-            "auth names no ssh_user",
-            "`ray up` cannot log in",
-            "write ssh_user",
-        )
-    if cluster.provider == "azure" and ("ssh_private_key" in auth) != ("ssh_public_key" in auth):
-        yield subject.found(
-            "error",
-            ("auth",),
-            "one half of the SSH key is named",
-            "`ray up` refuses it",
-            "name both, or neither",
-        )
-    if "ssh_private_key" not in auth:
-        return
-    for one in (cluster.head, *cluster.workers):
-        if cluster.provider == "aws" and not {"KeyName", "UserData"} & set(one.config):
-            yield subject.found(
-                "error",
-                (*one.where, "node_config", "KeyName"),
-                f"{one.name} has no KeyName",
-                "`ray up` refuses a key of yours that it does not find there",
-                "write the name under which EC2 has the key",
-            )
-        if cluster.provider == "gcp" and "ssh-keys" not in str(one.config.get("metadata")):
-            yield subject.found(
-                "warning",
-                (*one.where, "node_config", "metadata"),
-                f"{one.name} is not given the key's public half",
-                "nobody can log in, unless the project has it for all its machines",
-                "write metadata: {items: [{key: ssh-keys, value: USER:PUBLIC KEY}]}",
-            )

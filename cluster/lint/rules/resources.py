@@ -12,6 +12,10 @@ from cluster.pods import mapping
 
 KINDS = ("launcher", "kuberay")
 
+LEAST_CPUS, LEAST_GIB = 2, 8
+"""Of a head."""
+PLACES = {"aws": ("InstanceType",), "gcp": ("machineType",), "azure": ("azure_arm_parameters", "vmSize")}
+"""Where a node_config names its machine."""
 RAYS_OWN = {
     "cpu": "CPU",
     "cpus": "CPU",
@@ -34,6 +38,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     for one in (cluster.head, *cluster.workers):
         if subject.kind == "launcher":
             yield from _names(subject, one)
+            yield from _bytes(subject, one)
+            yield from _without(subject, cluster, one)
         yield from _machine(subject, cluster, one)
     yield from _head(subject, cluster)
     yield from _processors(subject, cluster)
@@ -52,11 +58,43 @@ def _names(subject: Subject, one: NodeType) -> Iterator[Finding]:
             )
 
 
+def _without(subject: Subject, cluster: Cluster, one: NodeType) -> Iterator[Finding]:
+    """What nobody says: the machine, and its CPUs."""
+    if one.instance is None and cluster.provider in PLACES:
+        yield subject.found(
+            "error",
+            (*one.where, "node_config", *PLACES[cluster.provider]),
+            f"{one.name} names no machine type",
+            "every launch is refused, or Ray takes one of its own choice",
+            f"write {PLACES[cluster.provider][-1]}",
+        )
+    if one.name != cluster.head.name and one.resources and not one.resources.get("CPU") and one.max_workers:
+        yield subject.found(
+            "error",
+            (*one.where, "resources"),
+            f"{one.name} offers no CPU",
+            "each rank needs one: no trial fits this node type, and it is never started",
+            "write CPU: as many as the machine has",
+        )
+
+
+def _bytes(subject: Subject, one: NodeType) -> Iterator[Finding]:
+    for name in ("memory", "object_store_memory"):
+        if 0 < one.resources.get(name, 0) < 2**30:
+            yield subject.found(
+                "error",
+                (*one.where, "resources", name),
+                f"{name} is {one.resources[name]:g} bytes",
+                "trials that ask for memory never fit this node type",
+                f"write it in bytes, or drop it: {2**30} is 1 GiB",
+            )
+
+
 def _machine(subject: Subject, cluster: Cluster, one: NodeType) -> Iterator[Finding]:
     if one.instance is None or cluster.provider not in ("aws", "gcp", "azure"):
         return
     machine = catalogue.find(cluster.provider, one.instance)
-    where = next(at for at in _places(one) if at in subject.document.lines)
+    where = next((at for at in _places(one) if at in subject.document.lines), one.where)
     if machine is None:
         near = difflib.get_close_matches(one.instance, catalogue.instances(cluster.provider), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -77,7 +115,7 @@ def _machine(subject: Subject, cluster: Cluster, one: NodeType) -> Iterator[Find
                 f"make sure that it exists{hint}",
             )
         return
-    gpus = machine.gpus + _attached(one)
+    gpus = machine.gpus or _attached(one)
     for name, has in (("CPU", machine.vcpus), ("GPU", gpus), ("memory", machine.memory_gib * 2**30)):
         claimed = one.resources.get(name, 0)
         if claimed > has:
@@ -98,6 +136,7 @@ def _machine(subject: Subject, cluster: Cluster, one: NodeType) -> Iterator[Find
             "trials that ask for a GPU never start it, and its price is paid for the CPUs",
             f"write GPU: {gpus}",
         )
+    yield from _unused(subject, cluster, one, gpus, machine.vcpus)
     if one.spot and not machine.spot:
         yield subject.found(
             "error",
@@ -105,6 +144,29 @@ def _machine(subject: Subject, cluster: Cluster, one: NodeType) -> Iterator[Find
             f"{one.instance} cannot be had from the spot market",
             "every launch is refused",
             "take another type, or drop the request for spot",
+        )
+
+
+def _unused(subject: Subject, cluster: Cluster, one: NodeType, gpus: int, cpus: int) -> Iterator[Finding]:
+    """What is paid for and offered to nobody."""
+    if one.name == cluster.head.name:
+        return
+    where = (*one.where, "resources")
+    if 0 < one.resources.get("GPU", 0) < gpus:
+        yield subject.found(
+            "error",
+            (*where, "GPU"),
+            f"{one.name} claims {one.resources['GPU']:g} of {gpus} GPUs of {one.instance}",
+            "the others are paid for, and no trial ever gets them",
+            f"write GPU: {gpus}",
+        )
+    if "CPU" in one.resources and one.resources["CPU"] * 4 < cpus:
+        yield subject.found(
+            "warning",
+            (*where, "CPU"),
+            f"{one.name} claims {one.resources['CPU']:g} of {cpus} CPUs of {one.instance}",
+            "trials that ask for CPUs do not fit, though there are some",
+            f"write CPU: {cpus}",
         )
 
 
@@ -136,6 +198,14 @@ def _head(subject: Subject, cluster: Cluster) -> Iterator[Finding]:
             "write resources: {CPU: 0} for the head's node type",
         )
     machine = catalogue.find(cluster.provider, head.instance or "")
+    if machine is not None and (machine.vcpus < LEAST_CPUS or machine.memory_gib < LEAST_GIB):
+        yield subject.found(
+            "warning",
+            (*head.where, "node_config"),
+            f"the head's {head.instance} has {machine.vcpus} CPUs and {machine.memory_gib:g} GiB",
+            "the driver, the search and the autoscaler run there: it is out of memory with a few nodes",
+            f"take a machine of {LEAST_CPUS} CPUs and {LEAST_GIB} GiB at least",
+        )
     if head.resources.get("GPU") or (machine is not None and machine.gpus + _attached(head)):
         yield subject.found(
             "warning",

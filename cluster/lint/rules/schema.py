@@ -11,6 +11,7 @@ import jsonschema
 from cluster.lint import installed_ray
 from cluster.lint.finding import Finding, Subject
 from cluster.nearest import nearest
+from cluster.pods import mapping
 
 KINDS = ("launcher",)
 
@@ -73,7 +74,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             )
     for error in jsonschema.Draft7Validator(schema()).iter_errors(content):
         yield from _deviation(subject, error)
-    if (content.get("provider") or {}).get("type") == "external":
+    if mapping(content.get("provider")).get("type") == "external":
         for key in NEEDED_BY_EXTERNAL:
             if key not in content:
                 yield subject.found(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from cluster.cluster_file import NodeType
@@ -21,7 +22,10 @@ def check(subject: Subject) -> Iterator[Finding]:
     for one in cluster.workers:
         if not one.spot or one.max_workers == 0:
             continue
-        twins = [other for other in cluster.workers if not other.spot and _covers(other, one)]
+        every = [other for other in cluster.workers if not other.spot and _covers(other, one)]
+        twins = [other for other in every if other.max_workers > 0]
+        if every and not twins:
+            continue  # the user waits for spot rather than paying more
         if not twins:
             yield subject.found(
                 "warning",
@@ -47,6 +51,24 @@ def check(subject: Subject) -> Iterator[Finding]:
             "its trials lose what they did since their last checkpoint",
             f"start `python -m cluster.preemption {cluster.provider}` there",
         )
+    head = str(subject.content.get("head_start_ray_commands"))
+    if any(one.spot for one in cluster.workers) and "RAY_enable_autoscaler_v2=0" in head:
+        yield subject.found(
+            "error",
+            ("head_start_ray_commands",),
+            "the older autoscaler, with spot types",
+            "it knows no priority: which twin is tried first is left to chance, and it never falls back",
+            "drop RAY_enable_autoscaler_v2=0",
+        )
+    said = re.search(r"cluster\.preemption\s+([a-z]+)", str(subject.content.get("worker_start_ray_commands")))
+    if said and said[1] != cluster.provider:
+        yield subject.found(
+            "error",
+            ("worker_start_ray_commands",),
+            f"the notice of {said[1]} is listened for on machines of {cluster.provider}",
+            "it never comes: trials lose what they did since their last checkpoint",
+            f"write python -m cluster.preemption {cluster.provider}",
+        )
     if any(one.spot for one in cluster.workers) and not falls_back:
         yield subject.found(
             "warning",
@@ -58,6 +80,4 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _covers(other: NodeType, one: NodeType) -> bool:
-    return other.max_workers > 0 and all(
-        other.resources.get(name, 0) >= n for name, n in one.resources.items()
-    )
+    return all(other.resources.get(name, 0) >= n for name, n in one.resources.items())

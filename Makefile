@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 # Two rank processes and Ray share the machine: one thread of BLAS each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help sweep test test-slow check bench bench-gpu bench-search clean
+.PHONY: help sweep test test-slow check browser bench bench-gpu bench-search clean
 
 help:
 	@echo "make sweep      install into $(VENV) and run the quickstart sweep to its end"
 	@echo "make test       install what the tests need and run them"
 	@echo "make test-slow  the long tests"
 	@echo "make check      ruff, mypy (strict), import-linter"
+	@echo "make browser    Debian's Chromium where one may install it, for the tests that look at reports"
 	@echo "make bench      the benchmarks, side by side with what a user would pick instead"
 	@echo "make bench-gpu  the engine on a GPU: images/s, time to 90 % on CIFAR-10, trials an hour, memory"
 	@echo "make bench-search  the arena: the search algorithms, side by side with others'"
@@ -53,6 +54,18 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Ends well in any case: without a browser the tests that need one skip, and say so.
+browser:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+	  if command -v $$name; then exit 0; fi; done; \
+	as=; if [ "$$(id -u)" != 0 ]; then as="sudo -n"; fi; \
+	if ! command -v apt-get >/dev/null; then why="there is no apt-get here"; \
+	elif ! $$as true 2>/dev/null; then why="apt-get needs root"; \
+	elif $$as timeout 600 sh -c 'export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends chromium' >/dev/null 2>&1; then command -v chromium; exit 0; \
+	else why="apt-get cannot install chromium"; fi; \
+	echo "no browser: $$why. Install Chromium or Chrome by hand to have reports looked at; all else works."
 
 bench-search: $(VENV)/.arena
 	for suite in lcbench lcbench-100 asha-4 asha-1 synthetic; do \

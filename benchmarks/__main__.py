@@ -17,7 +17,7 @@ from benchmarks.table import busy, machine
 
 NAMES = (
     *("trial_start", "training_loop", "unet_step", "data_path", "driver_cost", "scale", "resume"),
-    *("results_store", "boosting", "suggest_cost", "plan"),
+    *("results_store", "boosting", "suggest_cost", "plan", "certify"),
 )
 README = Path(__file__).with_name("README.md")
 

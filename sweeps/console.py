@@ -5,6 +5,7 @@ On a terminal the progress line is redrawn in place; elsewhere it is printed eve
 
 import math
 import shlex
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,10 @@ class Console:
 
     def __init__(self, sweep: Sweep, folder: Folder, *, quiet: bool) -> None:
         self.sweep, self.where = sweep, without_secrets(folder.uri)
-        self.terminal = Terminal(quiet=quiet, highlight=False)
+        # A notebook's output calls itself a terminal, but keeps every redraw; as HTML, each line apart.
+        notebook = type(sys.stdout).__module__.startswith("ipykernel")
+        drawn = False if notebook else None
+        self.terminal = Terminal(quiet=quiet, highlight=False, force_jupyter=False, force_terminal=drawn)
         self.live: Live | None = None
         self.started = self.drawn = time.monotonic()
         self.configs: dict[str, Mapping[str, Any]] = {}
@@ -167,8 +171,8 @@ class Console:
             words.append(f"${self.bill.total(time.time()):.2f}")
         if total is not None and self.ended_now > 1:  # the first took longer: processes had to start
             each_s = (self.ends[-1] - self.ends[0]) / (self.ended_now - 1)
-            words.append(f"{_span(each_s * (total - done))} left")
-        return f"[dim]{_span(now - self.started)}[/]  " + "  ".join(words)
+            words.append(f"{span(each_s * (total - done))} left")
+        return f"[dim]{span(now - self.started)}[/]  " + "  ".join(words)
 
     def interrupted(self) -> None:
         """Ctrl-C was seen."""
@@ -177,6 +181,10 @@ class Console:
     def warn(self, text: str) -> None:
         """Something that does not end the sweep."""
         self._say(f"[yellow]note[/]  {_escape(text)}")
+
+    def page(self, url: str) -> None:
+        """Where the sweep is seen in a browser."""
+        self._say(f"[dim]on W&B:[/] {_escape(url)}")
 
     def hint(self, command: str | None) -> None:
         """A further command to type, for the end."""
@@ -195,7 +203,7 @@ class Console:
         results = outcome.results
         counts = ", ".join(f"{n} {state}" for state, n in results.status().items() if n)
         counts += f", ${cost['total']:.2f}" if (cost := results.dollars) is not None else ""
-        self._say(f"[bold]{ENDS[outcome.why]}[/] after {_span(time.monotonic() - self.started)}: {counts}")
+        self._say(f"[bold]{ENDS[outcome.why]}[/] after {span(time.monotonic() - self.started)}: {counts}")
         if outcome.fault:
             self._say(f"[red]{_escape(outcome.fault)}[/]")
         best = results.best
@@ -259,7 +267,7 @@ def _escape(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """A span of time in two units at most: `42s`, `3m10s`, `2h05m`."""
     whole = max(0, round(seconds))
     if whole < 60:

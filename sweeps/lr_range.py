@@ -5,10 +5,13 @@ Searched parameters stand in the middle of their ranges, unless they are fixed w
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from sweeps.diagnosis.lr_regions import regions
 
 if TYPE_CHECKING:
     from sweeps.spec import Sweep
@@ -84,12 +87,18 @@ def text(curve: Curve) -> str:
         lines.append(f"{lrs[i]:9.2e}  {smooth[i]:9.4g}  {'#' * max(1, round(filled * WIDTH))}{mark}")
     if curve.proposed is None:
         return "\n".join([*lines, "the loss never fell: try others (--from, --to), or more --steps"])
+    if (found := regions(curve.lrs, curve.losses, curve.smooth)) is not None:
+        lines.append(
+            f"too low below {found.begins:.2g}, steepest at {found.steepest:.2g}, "
+            f"diverging above {found.ends:.2g}"
+        )
     low, high = (f"{lr:.2g}" for lr in curve.proposed)
     return "\n".join([*lines, f"search lr from {low} to {high}: tune.loguniform({low}, {high})"])
 
 
 def to_json(curve: Curve) -> str:
     """The curve as one JSON object."""
+    found = regions(curve.lrs, curve.losses, curve.smooth)
     return json.dumps(
         {
             "lr": curve.lrs,
@@ -97,5 +106,6 @@ def to_json(curve: Curve) -> str:
             "smooth": curve.smooth,
             "best": curve.best,
             "proposed": curve.proposed,
+            "regions": None if found is None else dataclasses.asdict(found),
         }
     )

@@ -10,12 +10,11 @@ from sweeps.loop.conductor import Output
 from sweeps.loop.history import spread
 from sweeps.spec import SpecError, Sweep
 from sweeps.store.manifest import Manifest, write_manifest
-from sweeps.store.mirror import spool_of
 from sweeps.store.storage import Folder
 from sweeps.store.study import distribution
 from sweeps.store.tables import Tables
-from sweeps.tracking import Tracker
-from sweeps.wandb_runs import WandbRuns
+from sweeps.tracking import sweep_config
+from sweeps.tracking.tracker import Tracker
 
 
 def opened(
@@ -33,10 +32,11 @@ def opened(
     console.recall(past())
     outputs: list[Output] = [stack.enter_context(tables), console]
     if sweep.wandb is not None:
-        tracker = _tracker(sweep.wandb, folder, console)
+        config = sweep_config.of_folder(folder, folder.name, manifest.objectives)
+        tracker = _tracker(sweep.wandb, folder, config, console)
         stack.callback(lambda: console.hint(tracker.next_command))
         stack.callback(tracker.close)
-        outputs.append(WandbRuns(tracker, past()))
+        outputs.append(tracker)
     return outputs
 
 
@@ -58,10 +58,8 @@ def _manifest(sweep: Sweep, folder: Folder) -> Manifest:
     )
 
 
-def _tracker(project: str, folder: Folder, console: Console) -> Tracker:
-    entity, _, name = project.rpartition("/")
-    local = folder.local or spool_of(folder)  # W&B's client writes its log to a disk
+def _tracker(project: str, folder: Folder, config: Mapping[str, Any], console: Console) -> Tracker:
     try:
-        return Tracker(name, entity or None, folder.name, local, warn=console.warn)
+        return Tracker(folder, project, config, warn=console.warn, tell=console.page)
     except ValueError as error:
         raise SpecError([f"wandb: {error}"]) from error

@@ -29,6 +29,9 @@ from sweeps.store.trials_table import trials_schema
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sweeps.certify import Certificate
+    from sweeps.plots import Plots
+
 _RANK = {"completed": 0, "stopped": 1, "failed": 2}
 
 
@@ -77,6 +80,11 @@ class Trial:
         table = table.sort_by([("copies", "ascending"), ("iteration", "ascending")])
         row = table.slice(table.num_rows - 1).to_pylist()[0]
         return {name: value for name, value in row.items() if name not in KEY.names and value is not None}
+
+    def _repr_html_(self) -> str:
+        from sweeps.notebook import trial_html
+
+        return trial_html(self, self._results.manifest.objectives)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: what `starling best --json` prints of a trial."""
@@ -213,6 +221,13 @@ class Results:
         """How many trials are in each state."""
         return dict(Counter(self._table["state"].to_pylist()))
 
+    @cached_property
+    def plot(self) -> Plots:
+        """Figures of the sweep, for notebooks: `results.plot.history()` and the others of `sweeps.plots`."""
+        from sweeps.plots import Plots
+
+        return Plots(self)
+
     @property
     def total(self) -> int | None:
         """How many trials were asked for, extensions included; None: as many as there is time for."""
@@ -227,6 +242,13 @@ class Results:
         told = (self._table.schema.metadata or {}).get(b"dollars")
         return None if told is None else lines.decode(told.decode())
 
+    @property
+    def certificate(self) -> Certificate | None:
+        """What `starling certify` stated; None where it has not run."""
+        from sweeps.certify import read
+
+        return read(self)
+
     def __len__(self) -> int:
         return self._table.num_rows
 
@@ -235,6 +257,11 @@ class Results:
         best = self.best
         words = f", best {next(iter(self.manifest.objectives))} {best.value:.5g} by {best.id}" if best else ""
         return f"<Results of {self.path}: {counts}{words}>"
+
+    def _repr_html_(self) -> str:
+        from sweeps.notebook import results_html
+
+        return results_html(self)
 
     def _trial(self, row: dict[str, Any]) -> Trial:
         checkpoint = row["checkpoint"]

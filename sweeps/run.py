@@ -18,9 +18,12 @@ from sweeps import journal as journals
 from sweeps import outputs, schedulers
 from sweeps.checks.preflight import preflight
 from sweeps.console import Console
+from sweeps.diagnosis.watch import Watch
+from sweeps.ends import exit_code
 from sweeps.files import sweep_file
 from sweeps.journal import Journal
 from sweeps.loop import room, session, warm_start
+from sweeps.loop.by_hand import ByHand
 from sweeps.loop.clock import clock
 from sweeps.loop.conductor import Conductor
 from sweeps.loop.history import seconds_spent
@@ -31,6 +34,7 @@ from sweeps.loop.trial_source import TrialSource, loop
 from sweeps.results import Results
 from sweeps.spec import SpecError, Sweep
 from sweeps.store import bill
+from sweeps.store.inbox import Inbox
 from sweeps.store.storage import Folder, open_folder
 from trainables import Program
 
@@ -43,7 +47,8 @@ class Outcome:
 
     results: Results
     why: str
-    """finished, interrupted, failures (too many), metric (never reported), target, time_budget, max_cost."""
+    """finished, interrupted, failures (too many), metric (never reported), target, time_budget, max_cost,
+    stopped (from another terminal)."""
 
     fault: str | None = None
     """What was wrong, for `metric`."""
@@ -51,10 +56,17 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0 finished; 1 no trial succeeded, or stopped by failures; 130 interrupted."""
-        if self.why == "interrupted":
-            return 130
-        succeeded = any(self.results.status().get(state) for state in ("completed", "stopped"))
-        return 0 if succeeded and self.why not in ("failures", "metric") else 1
+        return exit_code(self.why, self.results.status())
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        best = self.results.best
+        return {
+            "path": self.results.path,
+            "why": self.why,
+            "status": self.results.status(),
+            "best": best.to_dict() if best else None,
+        }
 
 
 def run(sweep: Sweep) -> Results:
@@ -147,6 +159,21 @@ def restart(path: str | os.PathLike[str], *, extend: int = 0, **fields: Any) -> 
     return _drive(sweep, folder, extend=extend, spec=spec, spent_s=spent_s)
 
 
+def continue_in(sweep: Sweep, folder: Folder, spec: str) -> Outcome:
+    """A session of a sweep whose search its caller makes anew each time: the first one, or a further one.
+
+    Its trainable has reported the metric before: a first trial that does not failed, and others go on.
+
+    Args:
+        sweep: what to run, its `storage` and `name` those of `folder`.
+        spec: what its file says.
+    """
+    _refuse(preflight(sweep))
+    past = list(journals.read(folder))
+    spent_s = seconds_spent(past) if past else None
+    return _drive(sweep, folder, extend=0, spec=spec, spent_s=spent_s, proven=True)
+
+
 def _returned(outcome: Outcome) -> Results:
     if outcome.why == "interrupted":
         raise KeyboardInterrupt
@@ -174,13 +201,22 @@ def _new_name(sweep: Sweep) -> str:
     return f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent_s: float | None) -> Outcome:
+def _drive(
+    sweep: Sweep,
+    folder: Folder,
+    *,
+    extend: int,
+    spec: str | None,
+    spent_s: float | None,
+    proven: bool = False,
+) -> Outcome:
     """One session of a sweep. Nothing is written before Ray runs and the journal is ours.
 
     Args:
         extend: trials to add.
         spec: the sweep's file where it is new or has changed.
         spent_s: how long earlier sessions ran; None: this is the first.
+        proven: whether the metric is known to be reported; else a first trial without it ends the sweep.
     """
     program = sweep.program()
     assert program is not None, "preflight refuses a sweep without a trainable"
@@ -212,6 +248,7 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent
             _refuse(preflight(sweep, room.largest(sweep)), "on this cluster")
         rates = _rates(sweep, console)
         journal = stack.enter_context(_opened(folder))
+        inbox = stack.enter_context(Inbox(folder))
         if spent_s is None:
             _refuse_taken(sweep, folder)  # by a driver that was quicker
         if spec is not None:
@@ -222,27 +259,34 @@ def _drive(sweep: Sweep, folder: Folder, *, extend: int, spec: str | None, spent
             earlier, left_out = warm_start.earlier(sweep, full or _length(sweep, program))
             journal.append("learned", trials=earlier)  # so that a resume needs the earlier sweeps no more
             console.warn(_warmed(earlier, left_out))
+        watch = Watch(sweep, journal.events()) if sweep.stop_on else None
+        shown = outputs.opened(sweep, folder, journal, console, stack)
         conductor = Conductor(
             journal=journal,
             searcher=searcher,
             metrics=sweep.metrics,
             trials=sweep.trials,
             max_iterations=sweep.max_iterations,
-            full_training=full,
+            full_training=full or (_length(sweep, program) if sweep.stop_on else None),
             at_once=_at_once(sweep),
             seed=sweep.seed,
             copies=name in schedulers.COPYING,
             sparse=program.sparse,
             max_failures=sweep.max_failures,
             target=(sweep.target, sweep.modes[0]) if sweep.target is not None else None,
-            outputs=outputs.opened(sweep, folder, journal, console, stack),
+            outputs=[watch, *shown] if watch is not None else shown,
+            watch=watch,
         )
+        conductor.metric_seen = proven
         judge = Judge(scheduler, conductor, folder.path)
         meter = Meter(conductor, console.bill, rates, room.bundle(sweep)) if rates else None
         placed = meter.placed if meter is not None else None
         source = TrialSource(conductor, judge, folder.filesystem, folder.path, placed)
         left_s = sweep.time_budget_s - (spent_s or 0.0) if sweep.time_budget_s is not None else None
-        _loop(sweep, program, folder, source, clock(conductor, console, meter, left_s, sweep.max_cost))
+        by_hand = ByHand(conductor, inbox, console.warn)
+        turn = clock(conductor, console, meter, by_hand, left_s, sweep.max_cost)
+        _loop(sweep, program, folder, source, turn)
+        by_hand.answer()  # who asked last hears too
         why = conductor.stopping or "finished"
         conductor.close(why)
     outcome = Outcome(results=Results(folder.uri), why=why, fault=conductor.fault)

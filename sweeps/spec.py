@@ -71,6 +71,9 @@ class Sweep:
     """Which trials to stop early or to copy: `"asha"`, `"asha:max_t=27,grace_period=1"`, `{"name": "pbt",
     ...}`."""
 
+    stop_on: str | Sequence[str] = ()
+    """What ends a trial beside its scheduler: labels of `sweeps.diagnosis`, as `"diverged,overfit"`."""
+
     trials: int | None = None
     """How many trials. None: every point of the grid, for `search="grid"` only."""
 

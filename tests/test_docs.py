@@ -20,6 +20,7 @@ CIFAR-10 archive in it, and, except the README's, a finished `results/quickstart
 
 import dataclasses
 import io
+import json
 import os
 import pickle
 import re
@@ -149,7 +150,7 @@ def opens(file):
 
 def understood(words):
     """Whether a command that would start nodes has words that its parser knows, and a sweep that can run."""
-    given = cli._parser().parse_args(words)
+    given = cli.parser().parse_args(words)
     if words[1] == "submit":
         return cli.main(["check", given.file, *given.words]) == 0
     return Path(given.yaml).is_file() and (words[1] != "simulate" or Path(given.file).is_file())
@@ -335,3 +336,38 @@ def test_the_readme_names_every_command():
     assert len(commands) >= 8
     table = text_of("README.md").partition("## Commands and exit codes")[2]
     assert not [one for one in commands if not re.search(rf"`(?:starling )?{one} ", table)]
+
+
+NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
+
+
+def test_the_notebook_is_kept_without_outputs_and_its_links_lead_somewhere():
+    kept = json.loads(NOTEBOOK.read_text())
+    assert kept["metadata"].keys() == {"kernelspec", "language_info"}
+    for cell in kept["cells"]:
+        assert cell.get("outputs", []) == [], cell["id"]
+        assert cell.get("execution_count") is None, cell["id"]
+        text = "".join(cell["source"])
+        assert "://" not in text, cell["id"]
+        for target in re.findall(r"\]\(([^)\s#]+)", text):
+            assert (NOTEBOOK.parent / target).is_file(), target
+
+
+@quiet
+def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    kernel = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    client = nbclient.NotebookClient(book, timeout=600, kernel_name="python3", resources=resources)
+    client.execute(env=kernel)
+    outputs = [out for cell in book.cells for out in cell.get("outputs", ())]
+    said = "".join(out["text"] for out in outputs if out.get("name") == "stdout")
+    assert "finished after" in said
+    assert "\x1b" not in said  # nothing redrawn, no colours
+    tables = [out["data"]["text/html"] for out in outputs if "text/html" in out.get("data", {})]
+    assert "<b>notebook</b>: " in tables[0]
+    assert tables[1].startswith("<div><b>trial 0")
+    figures = [out for out in outputs if "application/vnd.plotly.v1+json" in out.get("data", {})]
+    assert len(figures) == 5
+    assert len((tmp_path / "notebook.csv").read_text().splitlines()) == 13

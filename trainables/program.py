@@ -12,8 +12,9 @@ from ray import tune
 from ray.tune.result import AUTO_RESULT_KEYS, DONE, RESULT_DUPLICATE
 
 from trainables import wandb_command
+from trainables.engine.output import KeptFiles
 from trainables.registry import Program
-from trainables.script_process import ScriptProcess
+from trainables.script_process import FILES, ScriptProcess
 from trainables.wandb_log import Row
 
 # Names in a result that belong to Ray: a script's metric of the same name gets the prefix `script_`.
@@ -109,6 +110,7 @@ class ScriptTrial(tune.Trainable):
     script: ClassVar[Script]
     resources: ClassVar[tune.PlacementGroupFactory]
     _process: ScriptProcess | None = None
+    _output: KeptFiles
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -136,6 +138,7 @@ class ScriptTrial(tune.Trainable):
         if self._process is not None:
             self._process.end()
             self._process = None
+            self._output.close()
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Nothing to keep. No error, since Tune by default asks for a checkpoint at a trial's end."""
@@ -160,7 +163,7 @@ class ScriptTrial(tune.Trainable):
         )
         inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN}
         try:
-            return ScriptProcess(
+            process = ScriptProcess(
                 command,
                 environment={
                     **inherited,
@@ -173,6 +176,8 @@ class ScriptTrial(tune.Trainable):
                 folder=folder,
                 grace_s=self.script.grace_s,
             )
+            self._output = KeptFiles(folder, FILES, *self._store())
+            return process
         except OSError as error:
             raise RuntimeError(
                 f"{' '.join(command)!r} could not be started in {str(self.script.folder)!r}: {error}. "
@@ -185,6 +190,11 @@ class ScriptTrial(tune.Trainable):
         if storage is not None and isinstance(storage.storage_filesystem, LocalFileSystem):
             return Path(storage.trial_fs_path)
         return Path(self.logdir)
+
+    def _store(self) -> tuple[Any, str]:
+        """Where the sweep's folder is, and the trial's in it; None for this machine's disk."""
+        storage = self._storage
+        return (storage.storage_filesystem, storage.trial_fs_path) if storage is not None else (None, "")
 
     def _raise_unless_successful(self, process: ScriptProcess) -> None:
         name, code = self.script.name, process.exit_code

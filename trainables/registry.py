@@ -148,13 +148,16 @@ class FunctionProgram(Program):
         """
         from ray import tune
 
+        from trainables.engine import function_trial
+
         if ranks != 1:
             raise ValueError(
                 f"ranks is {ranks}, and {self.name} is a plain function, which runs in one process. Use "
                 "ranks=1, or write a Task (setup, build, loss): the engine spreads that over ranks."
             )
         bundle = {"CPU": float(cpus_per_rank)} | ({"GPU": float(gpus_per_rank)} if gpus_per_rank else {})
-        return tune.with_resources(self.function, tune.PlacementGroupFactory([bundle]))
+        given = tune.with_resources(self.function, tune.PlacementGroupFactory([bundle]))
+        return function_trial.trial_class(given, self.name)
 
 
 def register(name: str) -> Callable[[T], T]:

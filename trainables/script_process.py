@@ -13,6 +13,7 @@ from typing import IO
 
 from trainables.wandb_log import LogReader, Row
 
+FILES = ("stdout.txt", "stderr.txt")
 TAIL_LINES = 20
 CHATTER = re.compile(r"(\x1b\[[\d;]*m)*wandb(\x1b\[0m)?: ")  # lines of the wandb client, coloured or not
 

@@ -31,6 +31,7 @@ def examine(sweep: Any) -> tuple[list[str], dict[str, Any]]:
     if program is not None:
         filled |= absolute_paths(sweep, program)
         problems += wrong_hyperparameters(sweep, program, space)
+    filled |= _stop_on(sweep.stop_on, problems)
     if sweep.max_iterations is None and scheduler is not None:
         filled |= full_training(sweep, program, space, problems)
     points = space.size if search == "grid" and space is not None else None
@@ -177,6 +178,18 @@ def _scheduler(sweep: Any, problems: list[str]) -> str | None:
     found = schedulers.problems(name, given)
     problems += [text if text.startswith("scheduler") else f"scheduler: {text}" for text in found]
     return None if found else name
+
+
+def _stop_on(given: Any, problems: list[str]) -> dict[str, Any]:
+    """The labels as a tuple."""
+    from sweeps.diagnosis import labels
+
+    names = [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given
+    if not _texts(names):
+        problems.append(f"stop_on: is {given!r}; it must be labels, for example diverged,overfit.")
+        return {}
+    problems += [f"stop_on: {wrong}" for name in names if (wrong := labels.problem(name)) is not None]
+    return {"stop_on": tuple(dict.fromkeys(names))}
 
 
 def _space(sweep: Any, problems: list[str]) -> Any:

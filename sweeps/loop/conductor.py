@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from ray.tune.utils import flatten_dict
 
 from search_algs import AskTell
+from sweeps.diagnosis.watch import Watch
 from sweeps.journal import Journal
-from sweeps.loop.history import CONTINUE, END, STOP, History, TrialRecord, spread
+from sweeps.loop.history import BY_HAND, CONTINUE, END, STOP, History, TrialRecord, spread
 from sweeps.spelling import allowed
 
 RAYS_OWN = frozenset({
@@ -49,7 +50,8 @@ class Conductor:
         sparse: whether reports may lack the metric (rows of a W&B script).
         max_failures: stop when more trials than this failed; None: never.
         target: stop the sweep when the first metric reaches this; `(value, mode)`.
-        outputs: see `Output`.
+        watch: which trials the diagnosis ends; None: none.
+        outputs: see `Output`; `watch` is one of them.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Conductor:
         max_failures: int | None,
         target: tuple[float, str] | None,
         outputs: Sequence[Output],
+        watch: Watch | None = None,
     ) -> None:
         self.journal, self.searcher, self.metrics, self.metric = journal, searcher, tuple(metrics), metrics[0]
         self.max_iterations, self.full_training, self.at_once = max_iterations, full_training, at_once
@@ -79,6 +82,9 @@ class Conductor:
         self.exhausted = False
         self.stopping: str | None = None
         self.fault: str | None = None
+        self.unwanted: list[TrialRecord] = []  # a person ends them; Ray's loop sees to it
+        self.watch = watch
+        self._lost: dict[str, str] = {}  # what `diagnosed` said of a report that is not written yet
 
     # -- the past ----------------------------------------------------------------------------------
 
@@ -148,6 +154,21 @@ class Conductor:
                 return f"its metric {name} is {value}"
         return None
 
+    def diagnosed(self, trial_id: str, result: Mapping[str, Any], *, last: bool) -> bool:
+        """Whether the diagnosis ends a trial with this report, which Ray has not processed yet.
+
+        Args:
+            last: it ends the trial in any case.
+        """
+        iteration = result["training_iteration"]
+        if self.watch is None or iteration <= self.history.trials[trial_id].iteration:
+            return False
+        ends = last or bool(result.get("done"))
+        said = self.watch.verdict(trial_id, iteration, measured(result), last=ends)
+        if said is not None:
+            self._lost[trial_id] = said
+        return said is not None
+
     def reported(
         self,
         trial_id: str,
@@ -167,7 +188,8 @@ class Conductor:
         if iteration <= record.iteration:
             return
         metrics = measured(result)
-        fault = self.fault_of(metrics)
+        stop = self._lost.pop(trial_id, None)
+        fault = self.fault_of(metrics) if stop is None else None
         metrics.pop("fault", None)
         self._record(
             "reported",
@@ -179,6 +201,7 @@ class Conductor:
             **({"host": result["hostname"]} if "hostname" in result else {}),
             **({"copied": list(copied)} if copied else {}),
             **({"fault": fault} if fault else {}),
+            **({"stop": stop} if stop else {}),
             **({"rows": record.rows + (self.metric in metrics)} if self.sparse else {}),
         )
         self.pass_on(record)
@@ -237,6 +260,10 @@ class Conductor:
         reason = reason or record.fault
         if error or record.fault is not None:
             state = "failed"
+        elif record.unwanted:
+            state, reason = "stopped", BY_HAND
+        elif record.stop is not None:
+            state, reason = "stopped", record.stop
         elif (paused or record.decision == STOP) and record.iteration < (self.full_training or math.inf):
             state = "stopped"
         else:

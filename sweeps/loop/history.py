@@ -12,6 +12,10 @@ END = "END"
 """Beside Ray's four: the trial ended by itself, and the scheduler was not asked."""
 
 
+BY_HAND = "stopped by hand"
+"""The reason of a trial that a person ended."""
+
+
 @dataclass(slots=True)
 class TrialRecord:
     """One trial as the journal knows it."""
@@ -55,6 +59,12 @@ class TrialRecord:
     fault: str | None = None
     """What is wrong with its last report (a metric that is missing or not finite)."""
 
+    stop: str | None = None
+    """Why the diagnosis ended it with its last report."""
+
+    unwanted: bool = False
+    """Whether a person ends it."""
+
     @property
     def interrupted(self) -> bool:
         """Whether it was told to go on and has not ended."""
@@ -97,6 +107,7 @@ class History:
             record = self.trials[event["trial"]]
             record.iteration, record.decision = event["iteration"], event["decision"]
             record.metrics, record.fault = event["metrics"], event.get("fault")
+            record.stop = event.get("stop")
             record.rows = event.get("rows", 0)
             for copied in spread(event):
                 self._copy(copied)

@@ -11,7 +11,8 @@ from sweeps.loop.trial_source import reason
 
 
 class Stopper(tune.Stopper):
-    """Ends a trial that has trained fully or reports nonsense, and the sweep on the conductor's word."""
+    """Ends a trial that has trained fully, reports nonsense or is lost by its curve, and the sweep on the
+    conductor's word."""
 
     def __init__(self, conductor: Conductor) -> None:
         self.conductor = conductor
@@ -20,7 +21,8 @@ class Stopper(tune.Stopper):
         """Whether this trial ends with this report."""
         longest = self.conductor.max_iterations
         full = longest is not None and result["training_iteration"] >= longest
-        return full or self.conductor.fault_of(measured(result)) is not None
+        lost = self.conductor.diagnosed(trial_id, result, last=full)
+        return full or lost or self.conductor.fault_of(measured(result)) is not None
 
     def stop_all(self) -> bool:
         """Whether the sweep ends."""

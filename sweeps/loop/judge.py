@@ -123,7 +123,9 @@ class Judge(TrialScheduler):
 
     def leave(self, record: TrialRecord, trial: Trial, result: Mapping[str, Any]) -> None:
         """A trial ends for the scheduler, in life or in a rehearsal."""
-        if trial.status == Trial.PAUSED or record.fault is not None or self.conductor.metric not in result:
+        ended = record.unwanted or record.stop is not None or record.fault is not None  # its value misleads
+        out = trial.status == Trial.PAUSED or ended
+        if out or self.conductor.metric not in result:
             self.inner.on_trial_remove(self.view, trial)
         else:
             time = {"training_iteration": record.rows} if self.conductor.sparse else {}

@@ -11,7 +11,7 @@ from ray.train._internal.session import _FutureTrainingResult, _TrainingResult
 from ray.tune.experiment import Trial
 
 from sweeps.loop.conductor import Conductor
-from sweeps.loop.history import END, PAUSE, STOP, TrialRecord, spread
+from sweeps.loop.history import BY_HAND, END, PAUSE, STOP, TrialRecord, spread
 from sweeps.loop.judge import Judge
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def _replay_report(
 
 def _replay_end(conductor: Conductor, judge: Judge, source: "TrialSource", event: Mapping[str, Any]) -> None:
     record = conductor.history.trials[event["trial"]]
+    record.unwanted = event["state"] == "stopped" and event["reason"] == BY_HAND
     trial = source.live.pop(record.id)
     if not trial.is_finished():
         if event["state"] == "failed":

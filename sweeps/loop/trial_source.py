@@ -2,9 +2,9 @@
 
 Ray's own restore forgets the scheduler and repeats trials (ray-project/ray#30838). So the sweep's journal
 decides: `TrialSource` hands Ray the unfinished trials of the journal under their old ids, with their
-checkpoints, then new suggestions. Private names of Ray are used only here, in `sweeps.loop.judge`, `moves`,
-`rehearsal`, `copying` and `sweeps.schedulers`; `tests/sweeps/loop/test_ray_canary.py` lists them, and fails
-when an upgrade changes one.
+checkpoints, then new suggestions. Private names of Ray are used only in `controller`, `judge`, `moves`,
+`rehearsal`, `copying`, here and in `sweeps.schedulers`; `tests/sweeps/loop/test_ray_canary.py` lists them,
+and fails when an upgrade changes one.
 """
 
 import os
@@ -15,15 +15,14 @@ from typing import Any
 import pyarrow.fs
 from ray import tune
 from ray.train._internal.session import _TrainingResult
-from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 from ray.tune.search.search_algorithm import SearchAlgorithm
 
 from sweeps.loop.conductor import Conductor
+from sweeps.loop.controller import Controller
 from sweeps.loop.history import NOOP, PAUSE, TrialRecord
 from sweeps.loop.judge import Judge
-from sweeps.loop.moves import Moves
 from sweeps.loop.rehearsal import rehearse
 
 
@@ -196,46 +195,6 @@ def _without_rays_frames(lines: Sequence[str]) -> list[str]:
     return kept
 
 
-class _Controller(TuneController):
-    """Ray's controller without its snapshot, which costs 10 kB a trial each time: the journal decides.
-
-    Before a trial's next step, and when it ends with an error, it is asked whether its nodes are being taken
-    away (`sweeps.loop.moves`); then it goes back into the queue, and the error is no failure.
-    """
-
-    def __init__(self, *, search_alg: "TrialSource", **options: Any) -> None:
-        self.moves, self.source = Moves(), search_alg
-        super().__init__(search_alg=search_alg, **options)
-
-    def checkpoint(self, force: bool = False, wait: bool = False) -> None:
-        """Nothing."""
-
-    def _schedule_trial_train(self, trial: Trial) -> None:
-        actor = self._trial_to_actor.get(trial)
-        if actor is not None:
-            resources: Any = self._actor_manager._live_actors_to_ray_actors_resources[actor][1]
-            ranks = self.moves.place(trial, resources.placement_group)
-            if self.source.placed is not None:
-                self.source.placed(trial.trial_id, ranks)
-        if self.moves.must_leave(trial) and self.moves.is_saved(trial):
-            self._move(trial, RuntimeError("its node is being taken away"))
-        else:
-            super()._schedule_trial_train(trial)
-
-    def _maybe_cache_trial_actor(self, trial: Trial) -> bool:
-        return not self.moves.must_leave(trial) and super()._maybe_cache_trial_actor(trial)
-
-    def _process_trial_failure(self, trial: Trial, exception: Any) -> None:
-        if trial.status == Trial.RUNNING and self.moves.lost_its_node(trial, exception):
-            self._move(trial, exception)
-        else:
-            super()._process_trial_failure(trial, exception)
-
-    def _move(self, trial: Trial, cause: Any) -> None:
-        self.source.conductor.moved(trial.trial_id)
-        self._try_recover(trial, exc=cause)
-
-
 def loop(
     trainable: Any,
     source: TrialSource,
@@ -275,7 +234,7 @@ def loop(
         trial_dirname_creator=lambda trial: trial.trial_id,
         max_failures=retries,
     )
-    controller: Any = _Controller(
+    controller: Any = Controller(
         search_alg=source,
         scheduler=source.judge,
         stopper=experiment.stopper,
@@ -290,5 +249,6 @@ def loop(
         while not controller.is_finished() and source.conductor.stopping is None:
             controller.step()
             turn()
+            controller.stop_unwanted()
     finally:
         controller.cleanup()

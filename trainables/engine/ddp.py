@@ -23,6 +23,8 @@ import ray
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from trainables.engine.output import Output
+
 if TYPE_CHECKING:
     import torch
 
@@ -104,6 +106,8 @@ class Crew:
         ]
         self.places: list[tuple[str, int]] = []
         """(node, process id) of each rank, once they have joined."""
+        self.prints_to: str | None = None
+        """The folder of the trial that the ranks' output is kept with."""
 
     def join(self) -> None:
         """Wait for the actors to start and connect them; nothing to do the second time."""
@@ -120,6 +124,12 @@ class Crew:
                 store = ray.get(self.actors[0].host_store.remote(len(self.actors)))
         self._obey([actor.obey.remote("join", store, i) for i, actor in enumerate(self.actors)], "join")
         self.places = places
+
+    def print_to(self, filesystem: Any, folder: str) -> None:
+        """Keep what the ranks print from here on with this trial (`engine.output`)."""
+        if self.prints_to != folder:
+            self.all("print_to", filesystem, folder)
+            self.prints_to = folder
 
     def all(self, verb: str, *args: Any) -> list[Any]:
         """`verb` on every rank; their answers in order of rank.
@@ -265,6 +275,7 @@ class RankActor:
         self.engine: Any = None
         self.verbs = 0
         self.hosted: Any = None
+        self.output: Output | None = None
         import torch
 
         torch.set_num_threads(max(1, int(plan.cpus_per_rank)))
@@ -284,6 +295,14 @@ class RankActor:
 
     def obey(self, verb: str, *args: Any) -> Any:
         """One verb, with the answer that the trial needs of it."""
+        try:
+            return self._do(verb, *args)
+        except Exception:
+            if self.output is not None:
+                self.output.failed()
+            raise
+
+    def _do(self, verb: str, *args: Any) -> Any:
         self.verbs += 1
         match verb:
             case "place":
@@ -291,7 +310,13 @@ class RankActor:
             case "join":
                 store, rank = args
                 self.ranks = connect(self.plan, store, rank, self.hosted)
+                self.output = Output(rank)
                 return None
+            case "print_to":
+                assert self.output is not None  # the crew joins first
+                return self.output.turn_to(*args)
+            case "keep_output":
+                return self.output.keep() if self.output is not None else None
             case "build":
                 return self._build(*args)
             case "state_dict":

@@ -20,6 +20,7 @@ import torch
 from trainables.engine import data, hparams, optimizers, pictures, schedule
 from trainables.engine.ddp import Ranks, TrialFailed
 from trainables.engine.ema import Average
+from trainables.engine.noise_scale import NoiseScale, Passes
 from trainables.engine.task import Task
 
 DROPOUT, NOISE = 1, 2  # streams of random numbers
@@ -57,6 +58,7 @@ class Loop:
         self.stale = 0
         self._seconds = 0.0
         self._train_metrics: dict[str, float] = {}
+        self._noise: NoiseScale | None = None  # measured by the step that comes
         self._check()
 
     @property
@@ -74,6 +76,11 @@ class Loop:
             raise ValueError(
                 f"batch_size is {config.batch_size}, counted over all {self.ranks.size} ranks; each needs a "
                 "sample."
+            )
+        if config.noise_steps and config.accumulate == self.ranks.size == 1:
+            raise ValueError(
+                f"noise_steps is {config.noise_steps}, and a step is one pass of one rank: the noise scale "
+                "is read off gradients of two batch sizes. Use accumulate=2 and half the batch_size."
             )
         total, t_max = math.ceil(self._end / self._step_samples), config.t_max
         if t_max in (None, total) or config.schedule not in ("linear", "cosine") or self.ranks.rank != 0:
@@ -103,9 +110,13 @@ class Loop:
         optimizers.evaluating(self.optimizer, False)
         sums: dict[str, torch.Tensor] = {}
         norm = torch.zeros(())
+        measured, noise = min(config.noise_steps, steps), NoiseScale()
         for i in range(steps):
+            due = (i + 1) * measured // steps > i * measured // steps  # so many of all, evenly spread
+            self._noise = noise if due else None
             norm = self._step(sums, measure=i == steps - 1)
             self.ranks.beats += 1
+        self._noise = None
         self.ranks.average_buffers(self.model)
         names = sorted(sums)
         means = self.ranks.sum(torch.stack([sums[name] for name in names]).double()) / steps
@@ -118,6 +129,7 @@ class Loop:
             "images_per_s": (self.samples - first) / self._seconds,
             "steps": self.steps,
             "epoch": round(self.samples / len(self.train), 6),
+            **noise.report(),
         }
 
     def one_step(self) -> float:
@@ -132,9 +144,12 @@ class Loop:
         optimizers.steer(
             config, self.optimizer, self.samples / self._end, self._factor(self.samples / self._step_samples)
         )
+        noise, passes = self._noise, None
+        if noise is not None:
+            passes = Passes(self.params, ranks, self._step_samples, self.scaler.get_scale())
         for k in range(config.accumulate):
             batch, weight = self._batch(self.samples + k * config.batch_size)
-            last = k == config.accumulate - 1
+            last = k == config.accumulate - 1 and noise is None
             with nullcontext() if last else ranks.quiet(self.objective):
                 with self._autocast():
                     loss, others = self.objective(batch)
@@ -143,6 +158,10 @@ class Loop:
             for name, value in {"train_loss": loss, **others}.items():
                 value = value.detach() * weight
                 sums[name] = sums[name] + value if name in sums else value
+            if passes is not None:
+                passes.keep(weight)
+        if passes is not None and noise is not None:
+            passes.put_back(noise)
         norm = torch.zeros(())
         if measure or config.clip is not None:
             self.scaler.unscale_(self.optimizer)

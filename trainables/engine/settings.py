@@ -125,6 +125,11 @@ class Training:
         None, "Reports without improvement of the task's metric before the trial stops itself.", group="reg"
     )
     report_every: int | None = hyper(None, "Steps between two reports; None is one epoch.")
+    noise_steps: int = hyper(
+        0,
+        "Steps of each report at which the gradient noise scale is measured, which the report then has; it "
+        "needs accumulate above 1, or several ranks. 0: none.",
+    )
     hypergrad: int = hyper(
         0,
         "Training seeds over which the derivatives of val_loss by hyperparameters are averaged, which the "
@@ -170,6 +175,7 @@ class Training:
                     self.optimizer not in EXTRA or find_spec("pytorch_optimizer") is not None,
                     "installed: pip install 'starling-sweeps[optimizers]'",
                 ),
+                ("noise_steps", self.noise_steps, self.noise_steps >= 0, "at least 0"),
                 ("hypergrad", self.hypergrad, self.hypergrad >= 0, "at least 0"),
             )
             if not fine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import ray
@@ -12,6 +13,7 @@ from ray.util.placement_group import get_current_placement_group
 
 from trainables.engine import checkpoint
 from trainables.engine.ddp import Crew, Plan, TrialFailed
+from trainables.engine.output import on_disk
 
 FOLDERS = frozenset({"STARLING_DATA", "STARLING_CACHE"})
 
@@ -75,8 +77,11 @@ class Trial(tune.Trainable):
         return True
 
     def cleanup(self) -> None:
-        """Kill the ranks at once."""
+        """Kill the ranks, once what they printed has gone to a store."""
         if self._crew is not None:
+            if self._crew.prints_to and not on_disk(self._filesystem):
+                with suppress(TrialFailed):
+                    self._crew.all("keep_output")
             self._crew.stop()
             self._crew = None
 
@@ -106,10 +111,16 @@ class Trial(tune.Trainable):
         self._all("build", self._wanted)
         self._built, self._fresh = self._wanted, False
 
+    @property
+    def _filesystem(self) -> Any:
+        return self._storage.storage_filesystem if self._storage is not None else None
+
     def _all(self, verb: str, *args: Any) -> list[Any]:
         assert self._crew is not None  # _build comes first
         try:
             self._crew.join()
+            if self._storage is not None:  # Ray has no public name for it
+                self._crew.print_to(self._filesystem, self._storage.trial_fs_path)
             return self._crew.all(verb, *args)
         except TrialFailed:
             self._crew, self._built, self._fresh = None, None, True  # the crew has stopped itself

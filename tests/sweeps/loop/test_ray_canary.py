@@ -89,3 +89,26 @@ def test_a_trial_that_leaves_its_node_passes_through_the_controllers_methods():
     assert "_live_actors_to_ray_actors_resources" in inspect.getsource(RayActorManager)
     assert arguments(GlobalState.get_draining_nodes) == ["self"]
     assert NodeDeathInfo.Reason.Value("AUTOSCALER_DRAIN_PREEMPTED") == PREEMPTED
+
+
+def test_a_trial_stopped_by_hand_leaves_the_controller_by_its_own_names():
+    from ray.air.execution._internal import RayActorManager
+
+    assert arguments(TuneController.stop_trial) == ["self", "trial"]
+    assert arguments(TuneController._remove_actor) == ["self", "tracked_actor"]
+    assert arguments(TuneController._unstage_trial_with_resources) == ["self", "trial"]
+    source = inspect.getsource(TuneController)
+    assert "self._staged_trials.add(trial)" in source
+    assert "self._resetting_trials.add(trial)" in source
+    assert arguments(RayActorManager.remove_actor) == ["self", "tracked_actor", "kill", "stop_future"]
+    assert arguments(RayActorManager.is_actor_started) == ["self", "tracked_actor"]
+
+
+def test_a_function_is_wrapped_into_a_class_whose_call_can_be_surrounded():
+    from ray.train._internal.storage import StorageContext
+    from ray.tune.trainable.function_trainable import wrap_function
+
+    assert arguments(wrap_function) == ["train_func", "name"]
+    made = wrap_function(lambda config: None, "f")
+    assert arguments(made._trainable_func) == ["self", "config"]
+    assert isinstance(inspect.getattr_static(StorageContext, "trial_fs_path"), property)

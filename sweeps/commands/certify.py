@@ -22,8 +22,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--seed-key", metavar="KEY", help="the name of the seed, where the trainable does not say")
     add("--ranks", type=int, metavar="N", help="processes that train one trial together (as in the sweep)")
-    add("--cpus", dest="cpus_per_rank", type=float, metavar="C", help="CPUs of a rank (as in the sweep)")
-    add("--gpus", dest="gpus_per_rank", type=float, metavar="G", help="GPUs of a rank (as in the sweep)")
+    add("--cpus-per-rank", "--cpus", type=float, metavar="C", help="CPUs of a rank (as in the sweep)")
+    add("--gpus-per-rank", "--gpus", type=float, metavar="G", help="GPUs of a rank (as in the sweep)")
     add("--max-concurrent", type=int, metavar="N", help="trials at a time")
     add("--address", help="a running Ray cluster, for example auto")
     add("--cluster", metavar="YAML", help="that cluster's file")

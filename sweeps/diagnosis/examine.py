@@ -25,5 +25,6 @@ def examine(curve: Curve, trial: str | None = None, least: float = SHOWN) -> lis
         one = labels.load(name).find(curve)
         if one is not None and one.confidence >= least:
             found[name] = one if trial is None else replace(one, trial=trial)
-    hidden = {other for name in found for other in labels.load(name).HIDES}
+    certain = [name for name, one in found.items() if one.confidence >= SHOWN]
+    hidden = {other for name in certain for other in labels.load(name).HIDES}
     return sorted((one for name, one in found.items() if name not in hidden), key=lambda one: -one.confidence)

@@ -112,10 +112,13 @@ def flat_from(y: Array, whole: float) -> int | None:
     Args:
         whole: what counts as much: the fall of the whole curve.
     """
-    n, deviation = len(y), noise(y)
-    little = min(STILL * whole, STILL_LEFT * end(y)) if y.min() > 0 else STILL * whole
+    n, deviation, last = len(y), noise(y), end(y)
+    little = min(STILL * whole, STILL_LEFT * last) if y.min() > 0 else STILL * whole
+    far = (STILL + 2 * TOO_VAGUE) * whole + 3 * deviation
     for j in np.unique(np.linspace(0, max(n - 4, 0), CANDIDATES).astype(int)).tolist():
         rest = y[j:]
+        if (rest[0] + rest[1]) / 2 - last > 2 * far:  # seen at once, and most often so
+            continue
         line = trend(rest, deviation)
         half = trend(rest[len(rest) // 2 :], deviation) if len(rest) >= 12 else line
         certain = line.error < TOO_VAGUE * whole

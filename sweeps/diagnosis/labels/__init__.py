@@ -6,6 +6,7 @@ its file.
 """
 
 import pkgutil
+from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -25,9 +26,10 @@ class Label(Protocol):
         """None: not seen."""
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """Every label, by name."""
-    return sorted(found.name for found in pkgutil.iter_modules(__path__))
+    return tuple(sorted(found.name for found in pkgutil.iter_modules(__path__)))
 
 
 def load(name: str) -> Label:

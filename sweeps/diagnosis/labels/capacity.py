@@ -5,7 +5,7 @@ from __future__ import annotations
 from sweeps.diagnosis import knobs
 from sweeps.diagnosis.curve import Curve, known
 from sweeps.diagnosis.finding import Finding, certainty
-from sweeps.diagnosis.labels.plateau import flat
+from sweeps.diagnosis.labels.plateau import LEAST, flat
 from sweeps.diagnosis.levels import end, fall
 
 ABOUT = "capacity too small: training and held-out loss stop at the same high level"
@@ -21,15 +21,18 @@ HIGH = 0.2
 def find(curve: Curve) -> Finding | None:
     """Both curves flat, no gap between them, and much left to win."""
     _, train, val = curve.both()
-    a, b = flat(train, curve.floor), flat(val, curve.val_floor)
-    if a is None or b is None or (a[2] is not None and a[2] < HIGH):
+    if len(train) < LEAST + 1:
         return None
     gap = end(val) - end(train)
     share = abs(gap) / max(fall(train), 1e-12)
     close = certainty(share, TOGETHER, 0.05)
-    if a[2] is not None:  # the first report may have come after most of the fall
+    if train.min() > 0:  # the first report may have come after most of the fall
         close = max(close, certainty(abs(gap) / max(end(train), 1e-12), TOGETHER_LEVEL, 0.02))
     if close < 0.5:
+        return None
+    a = flat(train, curve.floor)
+    b = flat(val, curve.val_floor) if a is not None else None
+    if a is None or b is None or (a[2] is not None and a[2] < HIGH):
         return None
     confidence = min(close, certainty(min(a[1], b[1]), 0.45, 0.8))
     if a[2] is not None:

@@ -82,10 +82,10 @@ def _dead(curve: Curve) -> Finding | None:
 
     From the loss alone a training that is done after its first report looks the same.
     """
-    _, train, _ = curve.both()
+    _, train, val = curve.both()
     if len(train) < 4 or not _guesses(curve):
         return None
-    level, high = float(np.median(train[len(train) // 2 :])), float(train[:3].max())
+    level, high = float(np.median(train[len(train) // 2 :])), float(max(*train[:3], *val[:3]))
     if high < 1.15 * level:
         return None
     metric = curve.real("metric", end(known(curve.metric)))
@@ -94,8 +94,8 @@ def _dead(curve: Curve) -> Finding | None:
         curve,
         0.95 if above else 0.82 if len(train) >= GUESSED else 0.7,
         {"highest": high, "level": level, "metric": metric},
-        f"{curve.called('train')} was {high:.4g} in the first reports and stands at {level:.4g}, which is no "
-        f"better than guessing, as {curve.called('metric')} {metric:.3g} says",
+        f"the loss was {high:.4g} in the first reports, and {curve.called('train')} stands at {level:.4g}, "
+        f"which is no better than guessing, as {curve.called('metric')} {metric:.3g} says",
     )
 
 

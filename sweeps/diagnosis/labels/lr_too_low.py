@@ -14,6 +14,8 @@ HIDES = ("plateau", "capacity")
 STEADY = 0.55
 """The second half's fall as a share of the first half's. A loss that goes down exponentially to nothing has
 that where 2/3 of it is gone."""
+STILL, CALM = 0.02, 0.006
+"""Shares of the loss: what moves and jumps by less has not moved. A rate that is too high makes it jump."""
 FAR = 0.8
 """Share of the way down after which a loss is no longer far from its end."""
 
@@ -27,7 +29,7 @@ def find(curve: Curve) -> Finding | None:
     level, deviation = abs(float(y[0])), noise(y)
     line = trend(y)
     fallen, certain = -line.change, line.error
-    if fallen < 0.02 * level and abs(line.change) < 0.02 * level and deviation < 0.02 * level:
+    if abs(line.change) < STILL * level and deviation < CALM * level:
         return _still(curve, y, fallen)
     middle = n // 2
     smoothed = smooth(y, 1 if n >= 10 else 0)

@@ -10,9 +10,9 @@ from sweeps.diagnosis.levels import fall, noise, reach_of, smooth
 
 ABOUT = "noisy because the batch is small: the training loss jumps, and its gradient is mostly noise"
 STOPS = False
-HIDES: tuple[str, ...] = ("plateau", "capacity")  # nobody can tell, so loud
+HIDES: tuple[str, ...] = ("plateau", "capacity", "escape")  # nobody can tell, so loud
 
-LOUD = 0.08
+LOUD = 0.09
 """Noise of a report as a share of the whole fall."""
 REPORTS = 8
 LITTLE = 0.05

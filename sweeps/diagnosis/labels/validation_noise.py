@@ -10,7 +10,7 @@ import numpy as np
 
 from sweeps.diagnosis.curve import Curve
 from sweeps.diagnosis.finding import Finding, certainty
-from sweeps.diagnosis.levels import fall, noise
+from sweeps.diagnosis.levels import end, fall, noise
 
 ABOUT = "validation noise, as of diffusion losses: the held-out loss is another draw at each evaluation"
 STOPS = False
@@ -24,7 +24,8 @@ REPORTS = 10
 UNTOLD = 0.75
 """Largest confidence where no norm of the gradient is reported, or too few are to go by."""
 CERTAIN = 20
-LITTLE = 0.05
+LITTLE, OF_ALL = 0.05, 0.03
+"""Least share of the first loss that training won, and of the held-out loss above 0 that its noise has."""
 
 
 def find(curve: Curve) -> Finding | None:
@@ -35,11 +36,12 @@ def find(curve: Curve) -> Finding | None:
     if len(val) < REPORTS:
         return None
     deviation, calm = noise(val), noise(train)
-    whole, trained = fall(val), fall(train)
-    if min(whole, trained) < LITTLE * abs(float(train[0])):
+    trained = fall(train)
+    whole = max(fall(val), trained / 2)  # its first value is noise as well
+    if trained < LITTLE * abs(float(train[0])):
         return None  # all is loud beside no fall
     share, ratio = deviation / whole, (deviation / whole) / max(calm / trained, 1e-9)
-    if share < LOUD / 2 or ratio < MORE / 2:
+    if share < LOUD / 2 or ratio < MORE / 2 or (val.min() > 0 and deviation < OF_ALL * end(val)):
         return None
     together = _correlation(np.diff(train, 2), np.diff(val, 2))
     confidence = min(certainty(share, LOUD, 2.5 * LOUD), certainty(ratio, MORE, 3 * MORE))
@@ -48,7 +50,7 @@ def find(curve: Curve) -> Finding | None:
     jumps = _with_the_gradient(curve)
     if jumps is None or len(val) < CERTAIN:
         confidence = min(confidence, UNTOLD)
-    elif jumps > 0.35:
+    elif jumps > 0.35 + 1 / len(val) ** 0.5:
         confidence = min(confidence, 0.3)
     repeats = int(np.ceil((deviation / (0.01 * whole)) ** 2))
     return Finding(

@@ -224,7 +224,7 @@ def test_a_metric_to_be_maximised_is_told_with_its_own_sign():
 
 def test_every_label_says_what_it_means_and_hides_known_ones():
     names = registry.names()
-    assert names == sorted([
+    assert list(names) == sorted([
         "capacity", "diverged", "escape", "lr_too_low", "noisy", "overfit", "plateau", "validation_noise",
     ])  # fmt: skip
     for name in names:
@@ -308,19 +308,18 @@ def test_real_trainings_get_their_label(trained, name):
 
 @pytest.mark.slow
 def test_labels_of_real_trainings_are_right_as_often_as_said(trained):
-    """All trainings with 6 seeds each. What a training lacks is not proved absent, so that further labels
-    count against precision although some of them may be right."""
+    """All trainings with 6 seeds each; a label beyond the training's own (and `ALSO`) counts as wrong."""
     right, claimed, made = Counter(), Counter(), Counter()
     for label, makers in trained.TRAININGS.items():
         for make in makers:
-            for seed in range(10, 16):
-                said = labels_of(*make(seed))
+            for seed in range(30, 36):
+                said = labels_of(*make(seed)) - trained.ALSO.get(label, set())
                 made[label] += 1
-                right[label] += label in said or (label in ("healthy", "not validation_noise") and not said)
+                right[label] += label in said or (label == "healthy" and not said)
                 claimed.update(said)
     for label in registry.names():
         print(f"| `{label}` | {right[label]} of {made[label]} | {right[label]} of {claimed[label]} |")
-    print("healthy", right["healthy"], made["healthy"], right["not validation_noise"])
+    print("healthy", right["healthy"], made["healthy"])
     for label in set(trained.TRAININGS) - {"healthy", "not validation_noise"}:
         assert right[label] >= 0.75 * made[label], (label, right, made)
         assert right[label] >= 0.75 * claimed[label], (label, right, claimed)

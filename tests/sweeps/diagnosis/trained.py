@@ -155,7 +155,7 @@ def capacity(seed):
 
 def noisy(seed):
     return run(
-        Few, model="mlp", width=32, optimizer="sgd", lr=0.02, batch_size=2, epochs=10, report_every=5,
+        Few, model="mlp", width=32, optimizer="sgd", lr=0.05, batch_size=2, epochs=12, report_every=5,
         seed=seed,
     )  # fmt: skip
 
@@ -183,3 +183,10 @@ TRAININGS = {
     "not validation_noise": (fixed_noise,),
     "escape": (escape,),
 }
+
+ALSO = {
+    "noisy": {"lr_too_low"},  # they end before their loss is down
+    "validation_noise": {"plateau"},  # most of that loss is noise that no network can predict
+    "not validation_noise": {"plateau"},
+}
+"""Labels that are true of a training as well."""

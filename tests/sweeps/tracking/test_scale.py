@@ -47,7 +47,7 @@ def test_a_thousand_runs_of_which_a_hundred_are_open_need_two_processes(
             story.end(trial)
     story.close()
     seconds = time.monotonic() - began
-    print(f"\n{mode}: {RUNS} runs of 10 rows, {AT_ONCE} open: {seconds:.0f} s, {peak:.0f} MiB, {most} processes")
+    print(f"\n{mode}: {RUNS} runs, {AT_ONCE} open: {seconds:.0f} s, {peak:.0f} MiB, {most} processes")
     assert most == 2
     assert peak < 1500
     if mode == "online":

@@ -31,7 +31,7 @@ def find(curve: Curve) -> Finding | None:
     if close < 0.5:
         return None
     a = flat(train, curve.floor)
-    b = flat(val, curve.val_floor) if a is not None else None
+    b = flat(val, curve.val_floor, fall(train) / 2) if a is not None else None
     if a is None or b is None or (a[2] is not None and a[2] < HIGH):
         return None
     confidence = min(close, certainty(min(a[1], b[1]), 0.45, 0.8))

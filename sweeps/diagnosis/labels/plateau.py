@@ -51,15 +51,20 @@ def find(curve: Curve) -> Finding | None:
     )
 
 
-def flat(y: Array, floor: float | None) -> tuple[int, float, float | None] | None:
+def flat(y: Array, floor: float | None, least: float = 0.0) -> tuple[int, float, float | None] | None:
     """Where a plateau begins, its share of the reports, and what is left of the loss; None: there is none.
 
     What is left is counted from the lowest loss known, 0 for a loss above 0; None: nobody knows.
+
+    Args:
+        y: the curve.
+        floor: the lowest loss of the sweep's trials; None: not known.
+        least: what it fell by at least, where most of the fall came before the first report.
     """
     n = len(y)
     if n < LEAST + 1:
         return None
-    whole = fall(y)
+    whole = max(fall(y), least)
     if whole < 0.03 * abs(float(y[0])) or whole < 4 * noise(y):  # it never fell: another label's
         return None
     start = flat_from(y, whole)

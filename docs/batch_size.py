@@ -1,6 +1,6 @@
 """The table and the picture of docs/diagnosis.md, from a finished sweep of the recipe `batch_size`.
 
-    python docs/batch_size.py results/batch-size      prints its table, writes docs/batch-size.svg
+    python -m docs.batch_size results/batch-size      prints its table, writes docs/batch-size.svg
 
 Images a second are those of the fastest report of all trials with that step: other work on the machine only
 takes away. The picture needs matplotlib: `pip install -c constraints.txt '.[arena]'`.

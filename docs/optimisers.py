@@ -1,7 +1,7 @@
 """The tables and the picture of docs/optimisers.md, from a finished sweep of the recipe `optimisers_cifar10`.
 
-    python docs/optimisers.py results/optimisers            prints its table, writes docs/optimisers.svg
-    python docs/optimisers.py results/optimisers resnet 2   trains the best setting of each rule again, here
+    python -m docs.optimisers results/optimisers            prints its table, writes docs/optimisers.svg
+    python -m docs.optimisers results/optimisers resnet 2   trains the best setting of each rule again, here
                                                             a ResNet for 2 epochs, and prints that table
 
 What it trains again lies beside the sweep, and is not trained twice. The picture needs matplotlib:

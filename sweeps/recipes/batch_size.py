@@ -1,13 +1,13 @@
 """How large a batch? Throughput against epochs to a target, for steps of 16 to 512 digits.
 
     starling run sweeps/recipes/batch_size.py --name batch-size
-    python docs/batch_size.py results/batch-size        its table and picture, as in docs/diagnosis.md
+    python -m docs.batch_size results/batch-size        its table and picture, as in docs/diagnosis.md
 
 Larger batches give more images a second and need more epochs; each gets the learning rate that suits it best
 of three. Sixteen passes of 16 are one step of 256: the same training at the speed of 16. Those that
 accumulate measure the gradient noise scale, above which a larger step gains little.
 
-Cost: COST
+Cost: 1 min 3 s for the 24 trials on 2 CPU cores (measured, one run, 2026-11-28).
 """
 
 from ray import tune

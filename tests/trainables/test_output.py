@@ -27,7 +27,8 @@ subprocess.run(["echo", "a child's"])
 os.write(2, b"from C\\n")
 one.turn_to(None, sys.argv[1] + "/silent")
 one.turn_to(None, sys.argv[1] + "/b")
-print("the key is", os.environ["SOME_API_KEY"], flush=True)
+print("the key is", os.environ["SOME_API_KEY"])
+assert "sesame" not in open(sys.argv[1] + "/b/log-rank1.txt").read()  # not for a moment
 try:
     {}["missing"]
 except KeyError:

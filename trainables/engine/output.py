@@ -10,6 +10,7 @@ named like secrets are struck out within `LOOK_S` of being printed, and always b
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -19,9 +20,10 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
     from pyarrow.fs import FileSystem
 
 LOOK_S = 5.0
@@ -40,6 +42,7 @@ class Output:
         self._folder = ""
         self._secrets = secrets(os.environ)
         self._first: list[int] = []  # where standard output and error led before
+        self._streams: dict[str, tuple[TextIO, TextIO]] = {}  # Python's own before, and in their place
 
     def turn_to(self, filesystem: FileSystem | None, folder: str) -> None:
         """From here on the output is that of the trial whose folder this is.
@@ -56,6 +59,9 @@ class Output:
         with self._mutex, suppress(OSError):  # a trial need not fail for its log
             self._log, self._folder = Log.of_trial(filesystem, folder, self.name), folder
             self._lead([self._log.append, self._log.append])
+            for name, standard in zip(("stdout", "stderr"), STANDARD, strict=True):
+                self._streams[name] = getattr(sys, name), _striking(standard, self._secrets)
+                setattr(sys, name, self._streams[name][1])
 
     def leave(self) -> None:
         """The output is nobody's; what was printed is brought to where it is read."""
@@ -63,6 +69,9 @@ class Output:
         with self._mutex, suppress(OSError):
             if self._log is not None:
                 self._lead(self._first)
+                for name, (before, ours) in self._streams.items():
+                    if getattr(sys, name) is ours:
+                        setattr(sys, name, before)
                 log, self._log = self._log, None
                 log.close()
 
@@ -153,7 +162,7 @@ class Log:
             os.write(log.append, f"--- goes on in process {os.getpid()} on {os.uname().nodename}\n".encode())
         return log
 
-    def keep(self, hidden: list[bytes]) -> None:
+    def keep(self, hidden: Sequence[bytes]) -> None:
         """Strike out what is hidden, cut to size, and put it into the store."""
         size = os.fstat(self.whole).st_size
         if size > self.clean:
@@ -180,7 +189,7 @@ class Log:
             return bytes(file.read())
         return b""
 
-    def _strike(self, hidden: list[bytes], size: int) -> None:
+    def _strike(self, hidden: Sequence[bytes], size: int) -> None:
         begin = max(0, self.clean - max(map(len, hidden), default=0))  # one may lie across the two parts
         content = os.pread(self.whole, size - begin, begin) if hidden else b""
         for secret in hidden:
@@ -198,6 +207,33 @@ class Log:
         note = f"--- {size - len(content)} older bytes are left out\n".encode()
         os.write(self.append, note + content)
         self.clean, self.put = len(note) + len(content), -1
+
+
+class _Striking(io.RawIOBase):
+    """A file descriptor to which nothing hidden is written."""
+
+    def __init__(self, descriptor: int, hidden: Sequence[bytes]) -> None:
+        self._descriptor, self._hidden = descriptor, hidden
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, content: Buffer, /) -> int:
+        left = bytes(content)
+        for secret in self._hidden:
+            left = left.replace(secret, b"*" * len(secret))
+        size = len(left)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+        return size
+
+
+def _striking(descriptor: int, hidden: Sequence[bytes]) -> TextIO:
+    raw = io.BufferedWriter(_Striking(descriptor, hidden))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def every(seconds: float, work: Callable[[], None]) -> threading.Event:

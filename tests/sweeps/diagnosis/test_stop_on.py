@@ -106,10 +106,10 @@ def test_trials_that_are_lost_end_early_with_their_reason_and_the_others_train_t
 
 @quiet
 def test_a_sweep_that_crashed_between_a_stop_and_its_end_goes_on_as_if_nothing_had_happened(results):
-    """The journal is cut behind the report that stops a trial, as `kill -9` leaves it."""
+    """The journal is cut behind the last report that stops a trial, as `kill -9` leaves it."""
     whole = decided(results.path)
     events = list(journal.read(results.path))
-    cut = next(i for i, event in enumerate(events) if event.get("stop", "").startswith("overfit")) + 1
+    cut = max(i for i, event in enumerate(events) if event.get("stop", "").startswith("overfit")) + 1
     crashed = results.folder.child("../crashed")
     shutil.copytree(results.path, crashed.path)
     (segment,) = (crashed.local / "journal").glob("*.jsonl")

@@ -67,6 +67,10 @@ class Plots:
         """What was spent on what, and the best value so far over what had been spent."""
         return self._figure("costs")
 
+    def certificate(self) -> go.Figure:
+        """What `starling certify` found: each trial on a fresh seed, the expected values, the interval."""
+        return self._figure("certificate")
+
     @cached_property
     def _material(self) -> Material:
         from sweeps.report.material import Material

@@ -105,9 +105,10 @@ class Certificate:
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [f"{self.metric} ({self.mode}) of {self.sweep} on fresh seeds, {self.trials} trials"]
         lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join(lines + self._findings() + [f"note  {one}" for one in self.notes])
+        return "\n".join(lines + self.findings() + [f"note  {one}" for one in self.notes])
 
-    def _findings(self) -> list[str]:
+    def findings(self) -> list[str]:
+        """The winner, what it is worth and gains, a sentence each."""
         if self.winner is None:
             return ["no configuration can be certified"]
         sure = self.probability_best

@@ -17,8 +17,8 @@ from rich.console import Console as Terminal
 
 from sweeps import Results, Sweep, journal
 from sweeps.console import Console
+from sweeps.drive import Outcome
 from sweeps.loop.history import spread
-from sweeps.run import Outcome
 
 COLUMNS = 142
 FONT = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"

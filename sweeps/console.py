@@ -19,8 +19,8 @@ from sweeps.store.bill import Bill
 from sweeps.store.storage import Folder, without_secrets
 
 if TYPE_CHECKING:
+    from sweeps.drive import Outcome
     from sweeps.loop.conductor import Conductor
-    from sweeps.run import Outcome
 
 REDRAW_S, REPEAT_S = 0.25, 30.0
 MARKS = {"completed": "[green]done   [/]", "stopped": "[yellow]stopped[/]", "failed": "[red]failed [/]"}

@@ -179,6 +179,11 @@ class Sweep:
         return options.named(self.scheduler)
 
     @property
+    def bundle(self) -> dict[str, float]:
+        """Resources of one rank, as Ray names them."""
+        return {"CPU": self.cpus_per_rank, "GPU": self.gpus_per_rank}
+
+    @property
     def time_budget_s(self) -> float | None:
         """`time_budget` in seconds."""
         return None if self.time_budget is None else options.seconds(self.time_budget)

@@ -20,9 +20,10 @@ from sweeps.certify.candidates import DEFAULT, Configuration, Field
 from sweeps.certify.certificate import FILE, Certificate
 from sweeps.certify.evidence import Record, records
 from sweeps.certify.searcher import Race
+from sweeps.drive import SPEC
 from sweeps.files import options, sweep_file
 from sweeps.results import Results
-from sweeps.run import SPEC, continue_in
+from sweeps.run import continue_in
 from sweeps.spec import Sweep, put
 from sweeps.store.storage import Folder
 

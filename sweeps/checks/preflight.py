@@ -47,8 +47,7 @@ def _resources(sweep: Sweep, cluster: Cluster | None) -> list[str]:
         except (ValueError, OSError) as error:
             return [f"cluster: {error}"]
     if cluster is not None:
-        rank = {"CPU": sweep.cpus_per_rank, "GPU": sweep.gpus_per_rank}
-        why = fit(cluster, rank, sweep.ranks).obstacles
+        why = fit(cluster, sweep.bundle, sweep.ranks).obstacles
         return [f"ranks: no trial ever fits on {cluster.name}: {'; '.join(why)}."] if why else []
     if sweep.address is not None:
         return []

@@ -34,12 +34,7 @@ def largest(sweep: Sweep) -> Cluster:
 def trials_at_once(sweep: Sweep) -> int:
     """How many trials of a sweep fit at once when all nodes are up that may be, at least 1."""
     cluster = largest(sweep) if sweep.address is not None else standing([ray.cluster_resources()])
-    return max(1, fit(cluster, bundle(sweep), sweep.ranks).trials)
-
-
-def bundle(sweep: Sweep) -> dict[str, float]:
-    """Resources of one rank."""
-    return {"CPU": sweep.cpus_per_rank, "GPU": sweep.gpus_per_rank}
+    return max(1, fit(cluster, sweep.bundle, sweep.ranks).trials)
 
 
 def _on_the_head() -> bool:

@@ -25,7 +25,7 @@ from cluster.planning import Assumptions, Simulation
 from cluster.planning.cost import cost, prices_of
 from cluster.planning.work import Moment
 from cluster.prices import STALE_DAYS, NodePrice, Prices, age
-from sweeps import run
+from sweeps import parts
 from sweeps.planning.curves import Curves, Earlier, Model
 from sweeps.planning.virtual import VirtualSweep
 from sweeps.results import Results
@@ -121,19 +121,18 @@ def plan(
         problems.append("trainable: is missing; a plan needs to know what a trial trains")
     if sweep.trials is None and sweep.search_choice[0] != "grid":
         problems.append("trials: is missing; say how many with --trials N")
-    bundle = {"CPU": float(sweep.cpus_per_rank), "GPU": float(sweep.gpus_per_rank)}
-    room = fit(cluster, bundle, sweep.ranks)
+    room = fit(cluster, sweep.bundle, sweep.ranks)
     problems += [f"resources: no trial fits {cluster.name}: {reason}" for reason in room.obstacles]
     if problems or program is None:
         raise SpecError(problems, f"this sweep cannot be planned on {cluster.path}")
     known = prices_of(cluster, prices or Prices.load(sweep.prices))
-    curves = _curves(sweep, run._length(sweep, program), results, seconds_per_report)
+    curves = _curves(sweep, parts.length(sweep, program), results, seconds_per_report)
 
     def simulate(k: int) -> Seed:
         seed = sweep.seed + k
         work = VirtualSweep(sweep, curves, fits=room.trials, seed=seed, suggestions=suggestions)
         simulation = Simulation(
-            cluster, work, bundle=bundle, ranks=sweep.ranks, assumptions=assumptions, seed=seed
+            cluster, work, bundle=sweep.bundle, ranks=sweep.ranks, assumptions=assumptions, seed=seed
         )
         work.simulation = simulation
         return _numbers(simulation, work, known)

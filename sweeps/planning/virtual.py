@@ -1,6 +1,6 @@
 """A sweep without Ray: its searcher, its scheduler and its conductor, asked and told at simulated times.
 
-What `sweeps.run` wires to Ray's loop is wired to `cluster.planning.Simulation` here. The steps on a report
+What `sweeps.drive` wires to Ray's loop is wired to `cluster.planning.Simulation` here. The steps on a report
 are those of Ray's controller: stopper, scheduler, conductor, then what the verdict says.
 """
 
@@ -17,7 +17,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from cluster.planning import Simulation
 from search_algs import AskTell
-from sweeps import run, schedulers
+from sweeps import parts, schedulers
 from sweeps.journal import Journal
 from sweeps.loop.conductor import Conductor
 from sweeps.loop.history import TrialRecord
@@ -52,14 +52,14 @@ class VirtualSweep:
         self.curves, self.seed, self.time_budget_s = curves, seed, sweep.time_budget_s
         name = sweep.scheduler_choice[0]
         gathering = name in schedulers.GATHERING
-        self.searcher = Frugal(copy.deepcopy(run._searcher(sweep, program)), suggestions, seed)
+        self.searcher = Frugal(copy.deepcopy(parts.searcher(sweep, program)), suggestions, seed)
         self.conductor = Conductor(
             journal=cast(Journal, Unkept()),
             searcher=cast(AskTell, self.searcher),
             metrics=sweep.metrics,
             trials=sweep.trials,
             max_iterations=sweep.max_iterations,
-            full_training=run._full_training(sweep, program),
+            full_training=parts.full_training(sweep, program),
             at_once=(sweep.trials or 1_000) if gathering else min(sweep.max_concurrent or fits, fits),
             seed=seed,
             copies=name in schedulers.COPYING,
@@ -68,7 +68,7 @@ class VirtualSweep:
             target=None,
             outputs=(),
         )
-        self.judge = Judge(run._scheduler(sweep, program), self.conductor, FOLDER)
+        self.judge = Judge(parts.scheduler(sweep, program), self.conductor, FOLDER)
         self.source = Source(self.conductor, self.judge, shows_all=gathering or name in WAITS_FOR_OTHERS)
         self.stage = Stage(self.conductor, self.judge, self.source, self)
         self.stopper = Stopper(self.conductor)

@@ -98,7 +98,7 @@ def decisions(path):
 def test_trials_stopped_by_hand_are_stopped_and_a_resume_decides_as_if_it_had_not_been_needed(
     tmp_path, monkeypatch, case, wishes, whole_at
 ):
-    monkeypatch.setattr("sweeps.run.Inbox", Asking)
+    monkeypatch.setattr("sweeps.drive.Inbox", Asking)
     Asking.wishes = dict(wishes)
     whole = start(sweep_of(case, tmp_path / "whole"))
     assert whole.why == "finished"

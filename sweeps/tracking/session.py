@@ -85,7 +85,7 @@ class Session:
                 sweep=sweep.get("id"),
             ),
             Ledger(self.local / identity.LEDGER, self.to if online else OFFLINE),
-            throttle.Throttle(throttle.per_minute()) if online else None,
+            throttle.Throttle(throttle.runs_per_minute()) if online else None,
             limited=self.limited,
             pictures=self.pictures,
         )

@@ -35,7 +35,7 @@ def order_for(folder: Folder, project: str, config: Mapping[str, Any], **more: A
         ValueError: no possible project or mode.
     """
     identity.split(project)
-    throttle.per_minute()
+    throttle.runs_per_minute()
     if more.get("mode") not in (None, *MODES):
         raise ValueError(f"The W&B mode is {more['mode']!r}; choose {', '.join(MODES)}, or None.")
     local = folder.local or spool_of(folder)  # W&B's client writes its log to a disk

@@ -27,6 +27,8 @@ def find(curve: Curve) -> Finding | None:
     width = max(1, n // 10)
     drops = y[:-width] - y[width:]
     whole = float(y.max() - y.min())
+    if not whole > 0:
+        return None
     deviation = noise(y)
     before = max(LEAST, n // 8)
     best: tuple[float, int] | None = None

@@ -98,7 +98,7 @@ def test_a_trial_that_another_was_copied_over_goes_on_in_its_run_with_the_new_co
 def test_runs_are_made_no_faster_than_allowed_and_sync_makes_the_rest(
     story, server, monkeypatch, told, starling
 ):
-    monkeypatch.setenv("STARLING_WANDB_RUNS_PER_MINUTE", "3")
+    monkeypatch.setenv("STARLING_WANDB_REQUESTS_PER_MINUTE", "12")
     story.track(warn=told.append)
     trials = [f"{i:05d}" for i in range(5)]
     story.suggest(*trials)
@@ -109,9 +109,10 @@ def test_runs_are_made_no_faster_than_allowed_and_sync_makes_the_rest(
     story.close()
     assert time.monotonic() - began < 30  # it does not wait for the next minute
     assert sorted(server.trials()) == trials[:3]
+    assert server.count("UpsertBucket|RunResumeStatus|CreateRunFiles") == 12
     assert told == [f"W&B lacks something of 2 runs; starling sync {story.path} sends it."]
     assert server.sweeps["sw000000"].state == "RUNNING"  # more is to come
-    monkeypatch.setenv("STARLING_WANDB_RUNS_PER_MINUTE", "100")
+    monkeypatch.setenv("STARLING_WANDB_REQUESTS_PER_MINUTE", "400")
     answer = starling("sync", story.path)
     assert answer.code == 0, answer.err
     assert f"all 5 runs are on W&B: {server.url}/flock/p/sweeps/sw000000" in answer.out

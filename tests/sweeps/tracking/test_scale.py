@@ -29,7 +29,7 @@ def test_a_thousand_runs_of_which_a_hundred_are_open_need_two_processes(
     story, server, monkeypatch, wait_until, mode
 ):
     """Prints what docs/wandb.md states."""
-    monkeypatch.setenv("STARLING_WANDB_RUNS_PER_MINUTE", "100000")
+    monkeypatch.setenv("STARLING_WANDB_REQUESTS_PER_MINUTE", "100000")
     tracker = story.track(mode=mode)
     wait_until(lambda: tracker.mode)
     began = time.monotonic()

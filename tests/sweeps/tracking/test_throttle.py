@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sweeps.tracking.throttle import Throttle, per_minute
+from sweeps.tracking.throttle import Throttle, runs_per_minute
 
 
 def test_fifty_at_once_and_the_next_a_minute_after_the_first():
@@ -36,6 +36,14 @@ def test_no_window_of_a_minute_has_more_than_allowed_whenever_runs_come():
 
 @pytest.mark.parametrize("given", ["0", "-1", "many", "1.5"])
 def test_a_limit_that_is_none_is_refused(monkeypatch, given):
-    monkeypatch.setenv("STARLING_WANDB_RUNS_PER_MINUTE", given)
-    with pytest.raises(ValueError, match="give a whole number of runs"):
-        per_minute()
+    monkeypatch.setenv("STARLING_WANDB_REQUESTS_PER_MINUTE", given)
+    with pytest.raises(ValueError, match="give a whole number of requests"):
+        runs_per_minute()
+
+
+@pytest.mark.parametrize(("requests", "runs"), [(None, 12), ("200", 50), ("3", 1)])
+def test_a_run_costs_four_requests(monkeypatch, requests, runs):
+    monkeypatch.delenv("STARLING_WANDB_REQUESTS_PER_MINUTE", raising=False)
+    if requests is not None:
+        monkeypatch.setenv("STARLING_WANDB_REQUESTS_PER_MINUTE", requests)
+    assert runs_per_minute() == runs

@@ -9,10 +9,8 @@ started; 130 Ctrl-C. Errors go to the standard error, a sentence each.
 """
 
 import argparse
-import pkgutil
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sweeps import commands
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from sweeps.spec import Sweep
 
 FIRST = ("run", "check", "resume", "status", "best", "ls")
-"""The commands that help shows first; the others follow by name."""
+"""The commands that help shows first."""
 
 
 def main(argv: Sequence[str] | None = None, *, sweep: "Sweep | None" = None) -> int:
@@ -75,18 +73,5 @@ def parser() -> Parser:
         description="Large-scale hyperparameter sweeps of distributed PyTorch training.",
         allow_abbrev=False,
     )
-    made = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for word, module in _commands():
-        one = made.add_parser(word, help=module.ABOUT, description=module.ABOUT, allow_abbrev=False)
-        one.set_defaults(command=module.run, parser=one)
-        module.options(one)
+    commands.add(whole, commands, FIRST)
     return whole
-
-
-def _commands() -> list[tuple[str, Any]]:
-    """Word and module of each command, in help's order."""
-    files = sorted(found.name for found in pkgutil.iter_modules(commands.__path__))
-    pairs = [
-        (file.rstrip("_").replace("_", "-"), import_module(f"{commands.__name__}.{file}")) for file in files
-    ]
-    return sorted(pairs, key=lambda pair: FIRST.index(pair[0]) if pair[0] in FIRST else len(FIRST))

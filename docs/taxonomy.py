@@ -48,6 +48,7 @@ ROWS: dict[str, dict[str, tuple[str, ...]]] = {
         "colour": ("colour", "contrast"),
         "input noise": ("input_noise",),
         "early stopping": ("patience",),
+        "share of the training data": ("train_share",),
     },
     "Boosting": {
         "rounds": ("rounds",),

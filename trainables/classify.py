@@ -33,6 +33,10 @@ class Classification(Training):
     data: str | None = hyper(
         None, "Folder of the CIFAR-10 Parquet files; None is STARLING_DATA.", group="data", path=True
     )
+    train_share: float = hyper(
+        1.0, "Share of the training images that is used, the same ones by every trial.",
+        low=0.01, high=1.0, log=True, group="data",
+    )  # fmt: skip
     model: str = hyper(
         "conv",
         "conv: two or more convolutions and a mean; simple_cnn: two convolutions and three linear layers, "
@@ -100,6 +104,7 @@ class Classification(Training):
         wrong = [
             f"`{name}` is {value}; it must be {rule}."
             for name, value, fine, rule in (
+                ("train_share", self.train_share, 0 < self.train_share <= 1, "in (0, 1]"),
                 ("width", self.width, self.width >= 1, "at least 1"),
                 ("depth", self.depth, self.depth >= 1, "at least 1"),
                 ("norm_momentum", self.norm_momentum, 0 < self.norm_momentum <= 1, "in (0, 1]"),
@@ -144,8 +149,10 @@ class Classify(Task):
         c = self.config
         augment = Augmentation(crop=c.crop, flip=c.flip, rotate=c.rotate, colour=c.colour)
         load = _digits if c.dataset == "digits" else functools.partial(_cifar10, c.data)
-        self.train, self.val, self._test, counts = load(None if augment == Augmentation() else augment)
-        self._rarity = torch.from_numpy(counts.mean() / counts)
+        self.train, self.val, self._test, counts = load(
+            c.train_share, None if augment == Augmentation() else augment
+        )
+        self._rarity = torch.from_numpy(counts.mean() / np.maximum(counts, 1))
 
     def build(self) -> nn.Module:
         """The network that the config names."""
@@ -227,16 +234,16 @@ Splits = tuple[Images, Images, Images, Any]
 """To train on, held out, for the end; and how many training images each class has."""
 
 
-def _digits(augment: Augmentation | None) -> Splits:
+def _digits(share: float, augment: Augmentation | None) -> Splits:
     """1,297 images to train on, 250 held out, 250 for the end: scikit-learn's digits, shuffled once."""
     pixels, labels = _read_digits()
     rows = np.arange(len(labels))
     scale = (8.0,), (8.0,)  # 0 to 16 becomes -1 to 1
-    parts = rows[:1297], rows[1297:1547], rows[1547:]
+    parts = _first(share, rows[:1297]), rows[1297:1547], rows[1547:]
     train, val, test = (
         Images(pixels, labels, part, *scale, augment if i == 0 else None) for i, part in enumerate(parts)
     )
-    return train, val, test, np.bincount(labels[:1297], minlength=CLASSES)
+    return train, val, test, np.bincount(labels[parts[0]], minlength=CLASSES)
 
 
 @functools.cache  # reading them takes 23 ms, a third of the start of a trial whose processes are reused
@@ -248,10 +255,11 @@ def _read_digits() -> tuple[Any, Any]:
     return pixels[order].astype(np.uint8).reshape(-1, 8, 8, 1), labels[order].astype(np.int64)
 
 
-def _cifar10(folder: str | None, augment: Augmentation | None) -> Splits:
+def _cifar10(folder: str | None, share: float, augment: Augmentation | None) -> Splits:
     train_files, test_files = cifar10.files(cifar10.locate(folder))
     pixels, labels = decoded(train_files)
     rows, held_out = cifar10.split(len(labels))
+    rows = _first(share, rows)
     scale = cifar10.MEAN, cifar10.STD
     test_pixels, test_labels = decoded(test_files)
     return (
@@ -260,3 +268,8 @@ def _cifar10(folder: str | None, augment: Augmentation | None) -> Splits:
         Images(test_pixels, test_labels, np.arange(len(test_labels)), *scale),
         np.bincount(labels[rows], minlength=CLASSES),
     )
+
+
+def _first(share: float, rows: Any) -> Any:
+    """So many of rows that are in no order, and one at least."""
+    return rows[: max(1, round(share * len(rows)))]

@@ -122,7 +122,7 @@ def draw(rules: Rules, where: Path) -> None:
 
 
 def again(where: Path, rules: Rules, model: str, epochs: int, share: float, data: str) -> str:
-    """The best setting of each rule, two seeds, with another network, longer or on fewer images: a row each."""
+    """The best setting of each rule, two seeds: with another network, longer, on fewer images. A row each."""
     rows = []
     for name, rule in rules.items():
         lr, own = max(rule, key=lambda setting: rule[setting].accuracy)

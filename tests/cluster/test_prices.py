@@ -62,6 +62,8 @@ def test_every_machine_and_disk_of_our_cluster_files_has_a_price(file):
 @pytest.mark.parametrize(
     ("cloud", "region", "instance"),
     [
+        ("aws", "us-east-1", "g5.xlarge"),
+        ("aws", "us-west-2", "p4d.24xlarge"),
         ("gcp", "us-central1", "n1-standard-8+1xnvidia-tesla-t4"),
         ("gcp", "europe-west4", "g2-standard-8"),
         ("gcp", "us-east1", "a2-highgpu-1g"),

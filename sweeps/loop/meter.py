@@ -33,6 +33,8 @@ class Meter:
     ) -> None:
         self.conductor, self.bill, self.prices, self.rank = conductor, bill, prices, rank
         self._states: dict[str, str] = {}
+        self._kinds: dict[str, str] = {}
+        self._called: dict[str, str] = {}  # the cloud's name -> the journal's
         self._names: dict[str, str] = {}
         self._resources: dict[str, Mapping[str, float]] = {}
         self._looked = -LOOK_S
@@ -49,7 +51,7 @@ class Meter:
         seen = {name: (state, kind) for name, state, kind in self._seen()}
         for name, (state, kind) in seen.items():
             if self._states.get(name) != state and kind in self.prices:
-                self._states[name] = state
+                self._states[name], self._kinds[name] = state, kind
                 self.conductor.node(name, state, kind, self.prices[kind])
         for name in self._states.keys() - seen.keys():
             del self._states[name]
@@ -72,13 +74,31 @@ class Meter:
     def _seen(self) -> Iterator[tuple[str, str, str]]:
         """Name, state and type of each node that costs money now."""
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
+        starting = {node.instance_id: node.ray_node_type_name for node in status.pending_nodes}
         for node in (*status.active_nodes, *status.idle_nodes):
-            name = node.instance_id or str(node.node_id)
+            clouds = node.instance_id or str(node.node_id)
+            if clouds not in self._called:
+                self._called[clouds] = self._name_before(node.ray_node_type_name, starting) or clouds
+            name = self._called[clouds]
             self._names[str(node.node_id)] = name
             self._resources[str(node.node_id)] = node.total_resources()
             yield name, "up", node.ray_node_type_name
-        for node in status.pending_nodes:
-            yield node.instance_id, "starting", node.ray_node_type_name
+        for name, kind in starting.items():
+            if name not in self._called.values():  # else it is up, which the autoscaler has not seen yet
+                yield name, "starting", kind
+
+    def _name_before(self, kind: str, starting: Mapping[str, str]) -> str | None:
+        """Under which name a node that is up now was starting, if it was.
+
+        Ray's autoscaler numbers nodes itself until they join, and does not say which became which: it is the
+        oldest of its type, and all of a type cost the same.
+        """
+        known = [name for name, state in self._states.items() if state == "starting"]
+        new = [name for name in starting if self._states and name not in self._states]
+        for name in (*known, *new):
+            if (self._kinds.get(name) or starting.get(name)) == kind and name not in self._called.values():
+                return name
+        return None
 
 
 def hourly(sweep: Sweep) -> dict[str, float]:

@@ -1,11 +1,14 @@
 """Dollars of real trials on a real cluster of raylets on this machine, whose node types have prices."""
 
+from types import SimpleNamespace
+
 import pytest
 import ray
 from ray import tune
 from ray.cluster_utils import Cluster
 
 from sweeps import Results, SpecError, Sweep, journal, resume
+from sweeps.loop import meter as meters
 
 GROWN = """
 cluster_name: grown
@@ -103,3 +106,39 @@ def test_a_limit_of_cost_without_prices_is_refused_before_anything_starts(outsid
     with pytest.raises(SpecError, match="max_cost: no price for small of aws in here"):
         sweep(outside, cluster, trials=1, max_cost=1.0, cluster=priced["cluster"]).run()
     assert not (outside / "s" / "journal").exists()
+
+
+def test_a_node_that_starts_under_one_name_and_joins_under_another_is_paid_for_once(monkeypatch):
+    """The autoscaler (v2) numbers starting nodes itself, and shows them for a while after they joined."""
+
+    def pending(name, kind="worker"):
+        return SimpleNamespace(instance_id=name, ray_node_type_name=kind)
+
+    def up(name, kind="worker"):
+        return SimpleNamespace(
+            instance_id=name, node_id=f"node of {name}", ray_node_type_name=kind, total_resources=dict
+        )
+
+    looks = []
+    conductor = SimpleNamespace(node=lambda name, state, *_: looks[-1].add((name, state)))
+    meter = meters.Meter(conductor, None, {"head": 36.0, "worker": 360.0, "spot": 90.0}, {})
+    monkeypatch.setattr(meters.ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="x"))
+    head, spot = up("i-head", "head"), pending("s", "spot")
+    for pendings, ups in (
+        ([pending("a"), pending("b"), spot], [head]),
+        ([pending("a"), pending("b"), spot], [head, up("i-1")]),
+        ([pending("b"), spot, pending("c")], [head, up("i-1"), up("i-2")]),
+        ([spot], [head, up("i-1"), up("i-2"), up("i-3")]),
+        ([], [head, up("i-1"), up("i-4")]),
+    ):
+        status = SimpleNamespace(active_nodes=ups, idle_nodes=[], pending_nodes=pendings)
+        monkeypatch.setattr(meters, "get_cluster_status", lambda _, status=status: status)
+        looks.append(set())
+        meter.look(0.0, force=True)
+    assert looks == [
+        {("i-head", "up"), ("a", "starting"), ("b", "starting"), ("s", "starting")},
+        {("a", "up")},
+        {("b", "up"), ("c", "starting")},
+        {("c", "up")},
+        {("b", "gone"), ("c", "gone"), ("s", "gone"), ("i-4", "up")},
+    ]

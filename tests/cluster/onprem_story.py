@@ -80,7 +80,7 @@ sweep = Sweep(
 def filled(folder: Path) -> str:
     """onprem.yaml for these hosts, used from another folder than Starling's.
 
-    No network: the environment that runs this is what `pip` would make. One CPU a worker, so that a trial of
+    No network: the environment that runs this is there already, so that `pip` has nothing to do. One CPU a worker, so that a trial of
     two ranks needs both. A raylet waits 15 s at most for its agents; on one slow machine that takes given
     ports, workers that start one after another, and patience.
     """
@@ -92,15 +92,14 @@ def filled(folder: Path) -> str:
         "[REPLACE-gpu1, REPLACE-gpu2]": "[10.77.0.2, 10.77.0.3]",
         "ssh_user: ubuntu": "ssh_user: root",
         "~/.ssh/starling.pem": f"{folder}/key",
-        "test -x ~/venv/bin/python || python3.12 -m venv ~/venv": f"ln -sfn {sys.prefix} ~/venv",
+        "- test -x ~/venv/bin/python": f"- ln -sfn {sys.prefix} ~/venv; test -x ~/venv/bin/python",
+        "- ~/venv/bin/pip install": "- ~/venv/bin/python -c 'import ray' || ~/venv/bin/pip install",
         "ray start --head ": f"ray start --head {PORTS} ",
         "~/venv/bin/ray start --address": f"{turn} ~/venv/bin/ray start --address",
         "--address=$RAY_HEAD_IP:6379": f"--address=$RAY_HEAD_IP:6379 {PORTS} --num-cpus=1",
     }.items():
         assert old in text, old
         text = text.replace(old, new)
-    text, installs = re.subn(r"\n  - ~/venv/bin/pip install .*", "", text)
-    assert installs == 1
     for name in re.findall(r"~/starling/\S+: (\S+)", text):
         text = text.replace(f": {name}\n", f": {ROOT}/{name}\n")
     return text

@@ -80,9 +80,9 @@ sweep = Sweep(
 def filled(folder: Path) -> str:
     """onprem.yaml for these hosts, used from another folder than Starling's.
 
-    No network: the environment that runs this is there already, so that `pip` has nothing to do. One CPU a worker, so that a trial of
-    two ranks needs both. A raylet waits 15 s at most for its agents; on one slow machine that takes given
-    ports, workers that start one after another, and patience.
+    No network: the environment that runs this is there already, and `pip` has nothing to do. One CPU a
+    worker, so that a trial of two ranks needs both. A raylet waits 15 s at most for its agents; on one slow
+    machine that takes given ports, workers that start one after another, and patience.
     """
     (folder / "patiently.sh").write_text(PATIENTLY)
     turn = f"flock -o {folder}/turn bash {folder}/patiently.sh"

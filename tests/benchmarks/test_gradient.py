@@ -49,7 +49,9 @@ def test_a_trial_goes_the_way_back_only_where_it_was_asked_and_beats_its_thresho
     assert went == back == ("hypergrad/x" in report)
 
 
-@pytest.mark.parametrize("searcher", ["random", "gradient", "trust region"])
+@pytest.mark.parametrize(
+    "searcher", ["random", "gradient", pytest.param("trust region", marks=pytest.mark.slow)]
+)
 def test_a_game_is_kept_with_its_cost_and_read_again(tmp_path, searcher):
     game = Game("ridge-20", 0, searcher)
     play(game, tmp_path, 2.0, {"day": "today"})

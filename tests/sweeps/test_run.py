@@ -171,12 +171,11 @@ def parabola(config):
 @pytest.mark.parametrize(
     ("sweep", "metric"),
     [
-        ("{trainable: 'mine:Line', space: {lr: {min: 0.1, max: 0.3}}, fixed: {epochs: 2}, ranks: 2, ",
-         "val_loss"),
         pytest.param(
-            "{trainable: 'mine.py:parabola', space: {x: {min: 0, max: 1}}, metric: loss, mode: min, ", "loss",
-            marks=pytest.mark.slow,
+            "{trainable: 'mine:Line', space: {lr: {min: 0.1, max: 0.3}}, fixed: {epochs: 2}, ranks: 2, ",
+            "val_loss", marks=pytest.mark.slow,
         ),
+        ("{trainable: 'mine.py:parabola', space: {x: {min: 0, max: 1}}, metric: loss, mode: min, ", "loss"),
     ],
     ids=["task", "function"],
 )  # fmt: skip

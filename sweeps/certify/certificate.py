@@ -92,8 +92,8 @@ class Certificate:
         known = {one.name for one in fields(cls)}
         return cls(**{key: value for key, value in stored.items() if key in known})
 
-    def text(self) -> str:
-        """For people."""
+    def table(self) -> list[list[str]]:
+        """What was raced, a row each below the headings: numbers as they are told to people."""
         rows = [["configuration", "trials", "mean", "expected", "P(best)", "in the sweep", ""]]
         for one in self.configurations:
             state = "failed too often" if one["unreliable"] else "" if one["still_in"] else "out"
@@ -102,6 +102,11 @@ class Certificate:
                 "" if one["probability_best"] is None else f"{one['probability_best']:.2f}",
                 _number(one["in_sweep"]), state,
             ])  # fmt: skip
+        return rows
+
+    def text(self) -> str:
+        """For people."""
+        rows = self.table()
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [f"{self.metric} ({self.mode}) of {self.sweep} on fresh seeds, {self.trials} trials"]
         lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

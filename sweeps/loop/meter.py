@@ -32,8 +32,7 @@ class Meter:
         self, conductor: Conductor, bill: Bill, prices: Mapping[str, float], rank: Mapping[str, float]
     ) -> None:
         self.conductor, self.bill, self.prices, self.rank = conductor, bill, prices, rank
-        self._states: dict[str, str] = {}
-        self._kinds: dict[str, str] = {}
+        self._nodes: dict[str, tuple[str, str]] = {}  # state and type, as last written down
         self._called: dict[str, str] = {}  # the cloud's name -> the journal's
         self._names: dict[str, str] = {}
         self._resources: dict[str, Mapping[str, float]] = {}
@@ -50,11 +49,11 @@ class Meter:
         self._looked = now
         seen = {name: (state, kind) for name, state, kind in self._seen()}
         for name, (state, kind) in seen.items():
-            if self._states.get(name) != state and kind in self.prices:
-                self._states[name], self._kinds[name] = state, kind
+            if self._nodes.get(name) != (state, kind) and kind in self.prices:
+                self._nodes[name] = state, kind
                 self.conductor.node(name, state, kind, self.prices[kind])
-        for name in self._states.keys() - seen.keys():
-            del self._states[name]
+        for name in self._nodes.keys() - seen.keys():
+            del self._nodes[name]
             self.conductor.node(name, "gone")
         return True
 
@@ -93,10 +92,10 @@ class Meter:
         Ray's autoscaler numbers nodes itself until they join, and does not say which became which: it is the
         oldest of its type, and all of a type cost the same.
         """
-        known = [name for name, state in self._states.items() if state == "starting"]
-        new = [name for name in starting if self._states and name not in self._states]
-        for name in (*known, *new):
-            if (self._kinds.get(name) or starting.get(name)) == kind and name not in self._called.values():
+        known = [(name, its) for name, (state, its) in self._nodes.items() if state == "starting"]
+        new = [(name, its) for name, its in starting.items() if self._nodes and name not in self._nodes]
+        for name, its in (*known, *new):
+            if its == kind and name not in self._called.values():
                 return name
         return None
 

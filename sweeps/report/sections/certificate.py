@@ -15,9 +15,6 @@ from sweeps.report.sections import Section
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-COLUMNS = ("configuration", "trials", "mean", "expected", "P(best)", "in the sweep", "")
-
-
 def figure(material: Material) -> go.Figure:
     """Every trial of the race, a row for each configuration; empty where nothing was certified."""
     certificate = read(material.results)
@@ -64,15 +61,12 @@ def drawn(certificate: Certificate) -> go.Figure:
 def section(material: Material) -> Section | None:
     """The sweep's certificate; None where it has none."""
     certificate = read(material.results)
-    return None if certificate is None else shown(certificate)
-
-
-def shown(certificate: Certificate) -> Section:
-    """The section for a certificate."""
-    rows = [[*_cells(one), _fate(one)] for one in certificate.configurations]
+    if certificate is None:
+        return None
+    columns, *rows = certificate.table()
     body = join([
         tag("ul", *(tag("li", sentence) for sentence in certificate.findings())),
-        table(COLUMNS, rows, numbers=range(1, len(COLUMNS) - 1)),
+        table(columns, rows, numbers=range(1, len(columns) - 1)),
         *(tag("p", f"Note: {note}.", class_="says") for note in certificate.notes),
     ])  # fmt: skip
     says = (
@@ -88,14 +82,3 @@ def _runs(one: Mapping[str, Any]) -> list[tuple[float, str]]:
     if len(seeds) != len(values):
         return [(value, "") for value in values]
     return [(value, f"seed {seed}") for value, seed in zip(values, seeds, strict=True)]
-
-
-def _cells(one: Mapping[str, Any]) -> list[str]:
-    numbers = [one["mean"], one["expected"], one["probability_best"], one["in_sweep"]]
-    formats = ("{:.5g}", "{:.5g}", "{:.2f}", "{:.5g}")
-    shown = ["" if n is None else how.format(n) for n, how in zip(numbers, formats, strict=True)]
-    return [one["configuration"], str(one["trials"]), *shown]
-
-
-def _fate(one: Mapping[str, Any]) -> str:
-    return "failed too often" if one["unreliable"] else "" if one["still_in"] else "out of the race"
